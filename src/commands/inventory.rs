@@ -140,6 +140,7 @@ fn document(processor: &InventoryProcessor, ended: &LoopSummary, elapsed: std::t
     let total = processor.total();
     let mut document = InventoryDocument::of(total.orders, elapsed);
     document.dead_letters = total.dead_letters;
+    document.dead_letters_by_reason = processor.dead_letters().rows();
     document.skipped = total.skipped;
     document.transactions_committed = ended.commits;
     document.transactions_aborted = ended.aborts;

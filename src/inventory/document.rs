@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::DecisionCounts;
+use super::{DeadLetterRow, DecisionCounts};
 
 /// The result of one run of `inventory`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct InventoryDocument {
     pub released: u64,
     /// Bad records written to the dead letters.
     pub dead_letters: u64,
+    /// The bad records by reason, with an example of each, in the order of the reasons' names.
+    #[serde(default)]
+    pub dead_letters_by_reason: Vec<DeadLetterRow>,
     /// Records of other event types.
     pub skipped: u64,
     /// Transactions that were committed.
@@ -60,6 +63,7 @@ impl InventoryDocument {
             rejected: counts.rejected,
             released: counts.released,
             dead_letters: 0,
+            dead_letters_by_reason: Vec::new(),
             skipped: 0,
             transactions_committed: 0,
             transactions_aborted: 0,
@@ -99,7 +103,7 @@ mod tests {
             ..InventoryDocument::of(counts, Duration::from_millis(2500))
         };
         let json = serde_json::to_string(&document).expect("serializes");
-        insta::assert_snapshot!(json, @r#"{"schema":"foodstream.inventory/1","orders":10,"reserved":7,"rejected":2,"released":1,"dead_letters":3,"skipped":4,"transactions_committed":5,"transactions_aborted":1,"restored_records":6,"elapsed_seconds":2.5,"orders_per_second":4.0,"committed":[{"partition":0,"offset":17}]}"#);
+        insta::assert_snapshot!(json, @r#"{"schema":"foodstream.inventory/1","orders":10,"reserved":7,"rejected":2,"released":1,"dead_letters":3,"dead_letters_by_reason":[],"skipped":4,"transactions_committed":5,"transactions_aborted":1,"restored_records":6,"elapsed_seconds":2.5,"orders_per_second":4.0,"committed":[{"partition":0,"offset":17}]}"#);
         assert_eq!(serde_json::from_str::<InventoryDocument>(&json).expect("reads"), document);
     }
 

@@ -4,6 +4,7 @@
 //! Layer 10, pure. A [`StockStore`] is the stock of one source partition: it is restored from ledger records, decides
 //! orders, lists the changes of a transaction, and commits or aborts them. No clock, no randomness, no Kafka.
 
+mod dead_letters;
 mod document;
 mod ledger;
 mod settings;
@@ -12,6 +13,7 @@ mod stock_store;
 #[cfg(test)]
 mod property_tests;
 
+pub use dead_letters::{DeadLetterExample, DeadLetterRow, DeadLetters};
 pub use document::{CommittedOffset, InventoryDocument};
 pub use ledger::LedgerError;
 pub use settings::{DEFAULT_OPENING_STOCK, DEFAULT_RESTOCK_EVERY, OpeningStock, StockSettings, StockSettingsError};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::dead_letter::{DeadLetterLimits, send_to_dlq};
 use crate::domain::{DecisionSource, OrderRecord, decode_order, encode_decision};
 use crate::exit::{Code, Failure};
-use crate::inventory::{DecisionCounts, StockSettings, StockStore};
+use crate::inventory::{DeadLetters, DecisionCounts, StockSettings, StockStore};
 use crate::kafka::{Output, TopicPartition, TransactionError};
 use crate::state::{Digest, Loss, Position, PositionKey};
 use crate::stream::{Changed, Outputs, Processor, SourceRecord};
@@ -29,6 +29,8 @@ pub struct InventoryProcessor {
     dead_letter_limits: DeadLetterLimits,
     /// Counts of the committed transactions of this process.
     total: RecordCounts,
+    /// Dead letters of the committed transactions of this process.
+    dead_letters: DeadLetters,
     /// Buffer of an encoded decision.
     value: Vec<u8>,
 }
@@ -56,6 +58,8 @@ pub struct InventoryTask {
     current: RecordCounts,
     /// Counts at the last commit.
     committed: RecordCounts,
+    /// Dead letters of the open transaction.
+    dead_letters: DeadLetters,
 }
 
 /// The restore of a ledger partition.
@@ -75,6 +79,7 @@ impl InventoryProcessor {
             settings,
             dead_letter_limits,
             total: RecordCounts::default(),
+            dead_letters: DeadLetters::default(),
             value: Vec::new(),
         }
     }
@@ -84,11 +89,18 @@ impl InventoryProcessor {
     pub const fn total(&self) -> &RecordCounts {
         &self.total
     }
+
+    /// Dead letters of the committed transactions of this process.
+    #[must_use]
+    pub const fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
+    }
 }
 
 impl InventoryTask {
     fn new(stock: StockStore, restored: BTreeMap<String, u64>) -> Self {
-        Self { stock, restored, current: RecordCounts::default(), committed: RecordCounts::default() }
+        let (current, committed) = (RecordCounts::default(), RecordCounts::default());
+        Self { stock, restored, current, committed, dead_letters: DeadLetters::default() }
     }
 
     fn counts(&self) -> RecordCounts {
@@ -202,6 +214,7 @@ impl Processor for InventoryProcessor {
             }
             Err(bad) => {
                 task.current.dead_letters += 1;
+                task.dead_letters.add(&bad, &self.topic, (record.partition, record.offset), record.value);
                 return send_to_dlq(&self.topic, record, &bad, self.dead_letter_limits, outputs);
             }
         };
@@ -263,6 +276,7 @@ impl Processor for InventoryProcessor {
         self.total.orders.rejected += now.orders.rejected - before.orders.rejected;
         self.total.orders.released += now.orders.released - before.orders.released;
         self.total.dead_letters += now.dead_letters - before.dead_letters;
+        self.dead_letters.append(&mut task.dead_letters);
         self.total.skipped += now.skipped - before.skipped;
         self.total.ahead += now.ahead - before.ahead;
         task.stock.commit();
@@ -272,5 +286,6 @@ impl Processor for InventoryProcessor {
     fn aborted(&mut self, task: &mut InventoryTask) {
         task.stock.abort();
         task.current = task.committed;
+        task.dead_letters.clear();
     }
 }

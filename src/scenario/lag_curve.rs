@@ -120,6 +120,14 @@ impl Fall<'_> {
         }
     }
 
+    /// Whether one of these moments is within the fall. A change after the last sample with lag does not count: a process
+    /// may end when there is nothing left to read, before the next sample shows it.
+    fn includes(&self, changes: &[f64]) -> bool {
+        let first = self.points.first().map_or(0.0, |point| point.at);
+        let last = self.points.iter().rfind(|point| point.messages > 0).map_or(first, |point| point.at);
+        changes.iter().any(|change| *change > first && *change <= last)
+    }
+
     /// The rate over the first quarter of the fall (at least three samples) in messages a second, and the resulting
     /// duration of the whole fall in seconds.
     fn predicted(&self) -> Option<(f64, f64)> {
@@ -133,10 +141,12 @@ impl Fall<'_> {
 }
 
 /// The predicted and the actual end of each drain of a group. A drain is a fall from a peak towards 0; the prediction
-/// uses the rate of its first quarter. Ignores peaks below a tenth of the highest, and falls of fewer than three
-/// samples.
+/// uses the rate of its first quarter.
+///
+/// Ignores peaks below a tenth of the highest, and falls of fewer than three samples. Ignores also a drain during which
+/// a rate may have changed, at one of the moments of `changes`: a prediction says what happens if nothing changes.
 #[must_use]
-pub fn predictions(samples: &[LagSample]) -> Vec<Prediction> {
+pub fn predictions(samples: &[LagSample], changes: &[f64]) -> Vec<Prediction> {
     let whole = LagCurve::of(samples, None, None);
     let highest = whole.peak.unwrap_or_default();
     let mut predictions = Vec::new();
@@ -144,7 +154,7 @@ pub fn predictions(samples: &[LagSample]) -> Vec<Prediction> {
         let peak = hump.iter().map(|point| point.messages).max();
         let hump = LagCurve { origin: 0.0, points: hump.to_vec(), peak, ends_known: true };
         let large = peak.is_some_and(|peak| peak > 0 && i128::from(peak) * 10 >= i128::from(highest));
-        let Some(fall) = hump.fall().filter(|_| large) else {
+        let Some(fall) = hump.fall().filter(|fall| large && !fall.includes(changes)) else {
             continue;
         };
         if let (Some((per_second, seconds)), Some(first), Some(last)) =
@@ -242,7 +252,7 @@ mod tests {
             let seen = value(&samples, what);
             assert!((seen - expected).abs() < expected * 0.06 + 0.05, "{what:?}: {seen}, expected {expected}");
         }
-        let predictions = predictions(&samples);
+        let predictions = predictions(&samples, &[]);
         assert_eq!(predictions.len(), 1);
         assert_eq!(predictions[0].messages, 3000);
         assert!(close(predictions[0].drained_at_seconds, 10.0), "{predictions:?}");
@@ -278,12 +288,30 @@ mod tests {
     fn predicts_each_drain_and_ignores_ripples() {
         let humps = [0, 1000, 800, 600, 400, 200, 0, 5, 0, 500, 400, 300, 200, 100];
         let samples: Vec<_> = (0u32..).zip(humps).map(|(at, lag)| sample(f64::from(at), Some(lag))).collect();
-        let predictions = predictions(&samples);
+        let predictions = predictions(&samples, &[]);
         let times: Vec<_> =
             predictions.iter().map(|one| (one.drained_at_seconds, one.was_drained_at_seconds)).collect();
         assert_eq!(times.len(), 2, "{predictions:?}");
         assert!(close(times[0].0, 6.0) && times[0].1.is_some_and(|at| close(at, 6.0)));
         assert!(close(times[1].0, 14.0) && times[1].1.is_none());
+    }
+
+    #[test]
+    fn changed_rate_has_no_prediction() {
+        let samples = throttled_run();
+        let count = |changes: &[f64]| predictions(&samples, changes).len();
+        let fall = predictions(&samples, &[]);
+        let (start, end) = (fall[0].at_seconds, fall[0].was_drained_at_seconds.expect("drained"));
+        assert_eq!(count(&[0.0, 2.0, start - 0.01, start]), 1, "changes before the fall");
+        assert_eq!(count(&[start + 0.01]), 0, "a process started after the fall began");
+        assert_eq!(count(&[f64::midpoint(start, end)]), 0);
+        assert_eq!(count(&[end - 0.001, end, end + 1.0]), 1, "a process that ended when all was read");
+        let two: Vec<_> = samples
+            .iter()
+            .cloned()
+            .chain(samples.iter().map(|sample| LagSample { at_seconds: sample.at_seconds + 13.0, ..sample.clone() }))
+            .collect();
+        assert_eq!((predictions(&two, &[]).len(), predictions(&two, &[start + 0.5]).len()), (2, 1), "only that drain");
     }
 
     fn any_samples() -> impl Strategy<Value = Vec<LagSample>> {
@@ -300,7 +328,7 @@ mod tests {
             let lag = |index: i32| (rate * step * f64::from(count - index)).round();
             #[allow(clippy::cast_possible_truncation, reason = "whole and small")]
             let samples: Vec<_> = (0..=count).map(|index| sample(start + step * f64::from(index), Some(lag(index) as i64 * 1000))).collect();
-            let predicted = predictions(&samples);
+            let predicted = predictions(&samples, &[]);
             prop_assert_eq!(predicted.len(), 1);
             let (predicted, was) = (predicted[0].drained_at_seconds, predicted[0].was_drained_at_seconds.expect("drained"));
             // Rounding to whole messages moves the rate a little when there are few of them.
@@ -324,7 +352,7 @@ mod tests {
 
         #[test]
         fn predictions_are_finite_and_ordered(samples in any_samples()) {
-            let predictions = predictions(&samples);
+            let predictions = predictions(&samples, &[]);
             for prediction in &predictions {
                 prop_assert!(prediction.messages > 0 && prediction.per_second > 0.0 && prediction.per_second.is_finite());
                 prop_assert!(prediction.drained_at_seconds >= prediction.at_seconds);

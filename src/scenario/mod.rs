@@ -12,6 +12,7 @@ mod evaluation;
 mod evaluation_tests;
 mod expectation;
 mod fixed_point;
+mod group_steps;
 mod lag_curve;
 mod parser;
 mod script;
@@ -26,6 +27,7 @@ pub use document::{
 pub use evaluation::{evaluate, failures};
 pub use expectation::{Assertion, Expectation, LagValue, Measurement, RunValue, Selector, Subject, Tolerance};
 pub use fixed_point::value_text;
+pub use group_steps::rate_changes;
 pub use lag_curve::predictions;
 pub use script::{Bound, EmbeddedScript, ProcessSignal, Run, Script, Step, StepAction, Wait, step_name};
 

@@ -13,7 +13,7 @@ use crate::exit::Failure;
 use crate::kafka::{EndOffset, Inspector, TopicPartition, librdkafka_info};
 use crate::scenario::{
     Bound, BrokerFacts, EndedBy, EventKind, ExpectationOutcome, ProcessSignal, Run, RunEvent, ScenarioDocument,
-    ScenarioVerdict, Script, Step, StepAction, StepOutcome, Wait, evaluate, not_shown, predictions,
+    ScenarioVerdict, Script, Step, StepAction, StepOutcome, Wait, evaluate, not_shown, predictions, rate_changes,
 };
 
 /// How often processes and conditions are checked.
@@ -401,7 +401,8 @@ impl Runner<'_> {
         }
         self.sampling.finish(&mut self.document.lag);
         for group in &mut self.document.lag {
-            group.predictions = predictions(&group.samples);
+            let changes = rate_changes(&group.group, &self.document.steps, &self.document.events);
+            group.predictions = predictions(&group.samples, &changes);
         }
         self.document.elapsed_seconds = self.now();
         let failed_step = match halt {

@@ -3,10 +3,10 @@
 
 use super::{
     format,
-    lag_chart::time_axis,
     minutes_chart::texture,
-    scale::{Scale, drawable},
+    scale::Scale,
     svg::{Anchor, Mark, Point, Size, Svg, fitting, width_of},
+    time_axis::TimeAxis,
 };
 use crate::scenario::EndedBy;
 
@@ -26,12 +26,17 @@ pub(super) struct Span {
     pub(super) failed: bool,
 }
 
-/// The timeline of processes, from the start of a run to `end`.
-pub(super) fn timeline_chart(id: &str, title: &str, description: &str, spans: &[Span], end: f64, size: Size) -> Svg {
-    let (left, right) = (8.0, size.width() - 18.0);
-    let times = spans.iter().flat_map(|span| [Some(span.from), span.to]).flatten().filter_map(drawable);
-    let end = times.fold(drawable(end).unwrap_or_default(), f64::max);
-    let x = Scale::new([0.0, end], [left, right]);
+/// The timeline of processes, below the lag charts of the same run and with the same axis. A process without an end was
+/// running at `end`.
+pub(super) fn timeline_chart(
+    (id, title, description): (&str, &str, &str),
+    spans: &[Span],
+    axis: &TimeAxis,
+    end: f64,
+    size: Size,
+) -> Svg {
+    let [left, right] = TimeAxis::ends(size);
+    let x = axis.scale(size);
     let mut marks = Vec::new();
     let mut top = 4.0;
     for span in spans {
@@ -57,9 +62,9 @@ pub(super) fn timeline_chart(id: &str, title: &str, description: &str, spans: &[
         }
         top += ROW;
     }
-    time_axis(&mut marks, &x, [left, right], top + 4.0);
+    axis.draw(&mut marks, size, top + 4.0);
     let (title, description) = (title.to_owned(), description.to_owned());
-    Svg { id: id.to_owned(), size, height: top + 30.0, title, description, marks }
+    Svg { id: id.to_owned(), size, height: top + 4.0 + axis.height(), title, description, marks }
 }
 
 /// A bar of a count.
@@ -134,7 +139,9 @@ mod tests {
             let spans: Vec<_> = rows.iter().map(span).collect();
             let counts: Vec<_> = rows.iter().map(count).collect();
             for size in [Size::Wide, Size::Narrow, Size::Half] {
-                for svg in [timeline_chart("a", "", "", &spans, end, size), counts_chart("b", "", "", &counts, 1, size)] {
+                let axis = TimeAxis::new(&[], end, "2026-11-22T12:41:07.113Z");
+                let timeline = timeline_chart(("a", "", ""), &spans, &axis, end, size);
+                for svg in [timeline, counts_chart("b", "", "", &counts, 1, size)] {
                     prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
                     prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
                 }

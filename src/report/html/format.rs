@@ -82,6 +82,17 @@ pub(super) fn moment(at: f64, end: f64) -> String {
     format!("{}:{minutes:02.0}", short(hours))
 }
 
+/// The label of an age on an axis that ends at `end`: short also for ages of centuries.
+pub(super) fn age(at: f64, end: f64) -> String {
+    if end > 3e9 { format!("{at:.0e} s") } else { moment(at, end) }
+}
+
+/// The date and the clock time of a start, of RFC 3339: `2026-11-22 12:41:07 UTC`.
+pub(super) fn start(started: &str) -> Option<String> {
+    let text = crate::domain::EventTime::parse(started).ok()?.to_string();
+    Some(format!("{} {} UTC", text.get(..10)?, text.get(11..19)?))
+}
+
 /// A share in percent: `4.8 %`.
 pub(super) fn share(part: u64, whole: u64) -> String {
     if whole == 0 {

@@ -1,83 +1,199 @@
-//! Lag section of a page: a chart for each group, the events of the run, and the predicted and actual drains.
+//! Lag section of a page: a chart for each group that had lag, a line for the others, the events of the run, and the
+//! predicted and actual drains.
 
 use super::{
+    event_labels::{self, ChartEvent},
     format,
     lag_chart::LagChart,
-    page::{Figure, Section},
+    page::{Figure, Section, Sentences},
     scale::Unit,
-    svg::{Mark, Point, Size},
+    svg::{Mark, Point, Size, Svg},
     table::{Cell, Collapse, HtmlTable},
+    time_axis::TimeAxis,
 };
 use crate::report::printable;
-use crate::scenario::{EventKind, LagSample, LagSeries, Prediction, RunEvent};
+use crate::scenario::{EventKind, LagSample, LagSeries, Prediction, RunEvent, StepOutcome};
 use crate::units;
 
 /// The most samples in a table. Of more, every n-th is shown, and always the peak.
 const SAMPLES: usize = 240;
 
-/// The lag of groups over time; `None` without samples.
-pub(super) fn lag_section(groups: &[LagSeries], events: &[RunEvent], end: f64) -> Option<Section> {
-    if groups.iter().all(|group| group.samples.is_empty()) {
-        return None;
-    }
-    let mut section = Section::new("lag", "Lag over time");
-    let marks: Vec<_> = events.iter().map(|event| (event.at_seconds, event.kind)).collect();
-    let sampled = groups.iter().filter(|group| !group.samples.is_empty());
-    for (index, group) in sampled.enumerate() {
-        add_group(&mut section, index, group, &marks, end);
-    }
-    if !events.is_empty() {
-        section.add(&events_table(events));
-    }
-    Some(section)
+/// The lag of the groups of a page.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LagView<'a> {
+    pub(super) groups: &'a [LagSeries],
+    pub(super) events: &'a [RunEvent],
+    /// The processes that the events name, if they are known.
+    pub(super) steps: &'a [StepOutcome],
+    /// The axis of all charts.
+    pub(super) axis: TimeAxis,
 }
 
-fn add_group(section: &mut Section, index: usize, group: &LagSeries, marks: &[(f64, EventKind)], end: f64) {
-    let name = format::cut(&printable(&group.group));
-    section.heading(name.clone());
-    let story = story(group);
-    section.paragraph(story.clone());
-    let is_predicted = !group.predictions.is_empty();
-    let chart = LagChart {
-        id: format!("lag{index}"),
-        title: format!("Lag of {name} in messages, over time"),
-        description: story,
-        unit: Unit::Count,
-        samples: group.samples.iter().map(|sample| (sample.at_seconds, sample.messages.map(counted))).collect(),
-        events: marks,
-        predictions: &group.predictions,
-        end,
-    };
-    section.add(&Figure {
-        charts: vec![chart.at(Size::Wide), chart.at(Size::Narrow)],
-        legend: legend(is_predicted, marks),
-        caption: "Lag in messages, by time since the start.".to_owned(),
-    });
-    if group.samples.iter().any(|sample| sample.seconds.is_some_and(|seconds| seconds > 0.0)) {
+impl LagView<'_> {
+    /// The group with the highest lag, if it has a line to draw.
+    pub(super) fn busiest(&self) -> Option<usize> {
+        let drawn = (0..self.groups.len()).filter(|index| is_drawn(&self.groups[*index]));
+        drawn.rev().max_by_key(|index| peak(&self.groups[*index]).map(|(_, messages)| messages))
+    }
+
+    /// The lag section; `None` without samples. The chart of `at_the_top` is elsewhere on the page.
+    pub(super) fn section(&self, at_the_top: Option<usize>) -> Option<Section> {
+        if self.groups.iter().all(|group| group.samples.is_empty()) {
+            return None;
+        }
+        let mut section = Section::new("lag", "Lag over time");
+        let (drawn, others): (Vec<_>, Vec<_>) =
+            (0..self.groups.len()).partition(|index| is_drawn(&self.groups[*index]));
+        let first = at_the_top.filter(|index| drawn.contains(index));
+        for index in first.into_iter().chain(drawn.into_iter().filter(|index| Some(*index) != first)) {
+            self.add_group(&mut section, index, first == Some(index));
+        }
+        let others = others.into_iter().map(|index| &self.groups[index]).filter(|group| !group.samples.is_empty());
+        let sentences: Vec<_> = others.map(line).collect();
+        if !sentences.is_empty() {
+            section.add(&Sentences { sentences });
+        }
+        if !self.events.is_empty() {
+            section.add(&events_table(self.events));
+        }
+        Some(section)
+    }
+
+    fn add_group(&self, section: &mut Section, index: usize, is_at_the_top: bool) {
+        let group = &self.groups[index];
+        section.heading(name(group));
+        section.paragraph(story(group));
+        if is_at_the_top {
+            section.paragraph("Its chart is at the top of this page.");
+        } else {
+            section.add(&self.figure(index));
+        }
+        section.add_all(self.age_figure(index));
+        if !group.predictions.is_empty() {
+            section.add(&predictions_table(&group.predictions));
+        }
+        section.add_all(partitions_table(&group.samples));
+        section.add(&samples_table(&group.samples));
+    }
+
+    /// The chart of a group's lag in messages.
+    pub(super) fn figure(&self, index: usize) -> Figure {
+        let group = &self.groups[index];
+        let events = event_labels::of_group(self.events, self.steps, &group.group);
+        let chart = self.chart(index, &events);
+        let sizes = [Size::Wide, Size::Narrow];
+        let note = event_labels::note(&sizes.map(|size| chart.labels(size)));
+        Figure {
+            charts: sizes.map(|size| chart.at(size)).into(),
+            legend: legend(!group.predictions.is_empty()),
+            caption: format!("Lag of {} in messages, by time since the start.{note}", name(group)),
+        }
+    }
+
+    /// The same chart alone.
+    pub(super) fn svg(&self, index: usize) -> Svg {
+        let events = event_labels::of_group(self.events, self.steps, &self.groups[index].group);
+        self.chart(index, &events).at(Size::Wide)
+    }
+
+    fn chart<'e>(&'e self, index: usize, events: &'e [ChartEvent]) -> LagChart<'e> {
+        let group = &self.groups[index];
+        LagChart {
+            id: format!("lag{index}"),
+            title: format!("Lag of {} in messages, over time", name(group)),
+            description: story(group),
+            unit: Unit::Count,
+            samples: group.samples.iter().map(|sample| (sample.at_seconds, sample.messages.map(counted))).collect(),
+            events,
+            predictions: &group.predictions,
+            axis: self.axis,
+        }
+    }
+
+    /// The chart of the age of the oldest unread message; `None` if it was always 0 or unknown.
+    fn age_figure(&self, index: usize) -> Option<Figure> {
+        let group = &self.groups[index];
         let oldest = group.samples.iter().filter_map(|sample| sample.seconds).fold(0.0, f64::max);
+        if oldest <= 0.0 {
+            return None;
+        }
         let chart = LagChart {
             id: format!("lag{index}seconds"),
-            title: format!("Age of the oldest unread message of {name}, over time"),
+            title: format!("Age of the oldest unread message of {}, over time", name(group)),
             description: format!("The oldest unread message was {} old.", format::seconds(oldest)),
             unit: Unit::Seconds,
             samples: group.samples.iter().map(|sample| (sample.at_seconds, sample.seconds)).collect(),
             events: &[],
             predictions: &[],
-            end,
+            axis: self.axis,
         };
-        section.add(&Figure {
+        Some(Figure {
             charts: vec![chart.at(Size::Wide), chart.at(Size::Narrow)],
             legend: Vec::new(),
             caption: "Age of the oldest unread message, by time since the start.".to_owned(),
-        });
+        })
     }
-    if is_predicted {
-        section.add(&predictions_table(&group.predictions));
+}
+
+fn name(group: &LagSeries) -> String {
+    format::cut(&printable(&group.group))
+}
+
+/// Time and lag of the samples in which the lag was known.
+fn known(group: &LagSeries) -> impl DoubleEndedIterator<Item = (f64, i64)> + '_ {
+    group.samples.iter().filter_map(|sample| Some((sample.at_seconds, sample.messages?)))
+}
+
+/// The first sample with the highest lag.
+pub(super) fn peak(group: &LagSeries) -> Option<(f64, i64)> {
+    known(group).rev().max_by_key(|(_, messages)| *messages)
+}
+
+/// When the lag was 0 after its peak; `None` if it was not, or if it was above 0 again at the end.
+pub(super) fn drained(group: &LagSeries) -> Option<f64> {
+    let (peak, _) = peak(group)?;
+    let (_, last) = known(group).next_back()?;
+    known(group).find(|(at, messages)| *at > peak && *messages <= 0).filter(|_| last <= 0).map(|(at, _)| at)
+}
+
+/// How far the lag of a group rose, and when it was 0 again.
+pub(super) fn rise(group: &LagSeries) -> String {
+    let Some((at, highest)) = peak(group) else { return String::new() };
+    let end = match (drained(group), known(group).next_back()) {
+        (Some(drained), _) => format!(" and was 0 again at {}", format::seconds(drained)),
+        (None, Some((_, last))) => format!(", and was {} at the end", format::grouped(last)),
+        (None, None) => String::new(),
+    };
+    format!(
+        "The lag of {} rose to {} at {}{end}.",
+        name(group),
+        units::counted(highest, "message"),
+        format::seconds(at)
+    )
+}
+
+/// Whether the group has a line to draw: lag, and more than one sample.
+fn is_drawn(group: &LagSeries) -> bool {
+    peak(group).is_some_and(|(_, messages)| messages > 0) && known(group).nth(1).is_some()
+}
+
+/// The sentence about a group without a chart.
+fn line(group: &LagSeries) -> String {
+    let (name, all, seen) = (name(group), group.samples.len(), known(group).count());
+    let samples = units::counted(all as u64, "sample");
+    match peak(group) {
+        None => {
+            format!("{name}: the lag is unknown in {samples}; the group had no committed offset on some partition.")
+        }
+        Some((_, messages)) if messages > 0 => {
+            format!(
+                "{name}: the lag was {} in the only sample in which it was known.",
+                units::counted(messages, "message")
+            )
+        }
+        Some(_) if seen == all => format!("{name}: the lag was 0 in {samples}."),
+        Some(_) => format!("{name}: the lag was 0 in the {seen} of {samples} in which it was known."),
     }
-    if let Some(table) = partitions_table(&group.samples) {
-        section.add(&table);
-    }
-    section.add(&samples_table(&group.samples));
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
@@ -87,25 +203,20 @@ const fn counted(messages: i64) -> f64 {
 
 /// The lag of a group in a few sentences.
 fn story(group: &LagSeries) -> String {
-    let known: Vec<_> = group.samples.iter().filter_map(|sample| Some((sample.at_seconds, sample.messages?))).collect();
-    let (Some(peak), Some(last)) = (known.iter().rev().max_by_key(|(_, messages)| *messages), known.last()) else {
+    let (Some(peak), Some(last)) = (peak(group), known(group).next_back()) else {
         return "The lag was never known: the group has no committed offset, or not on every partition.".to_owned();
     };
-    let mut story = if peak.1 <= 0 {
-        "The lag was always 0.".to_owned()
-    } else {
-        let peak = format!(
-            "The lag peaked at {} {} after the start",
-            units::counted(peak.1, "message"),
-            format::seconds(peak.0)
-        );
-        format!("{peak}; at the end it was {}.", format::grouped(last.1))
-    };
+    let mut story = format!(
+        "The lag peaked at {} {} after the start; at the end it was {}.",
+        units::counted(peak.1, "message"),
+        format::seconds(peak.0),
+        format::grouped(last.1)
+    );
     for prediction in &group.predictions {
         let predicted = format::seconds(prediction.drained_at_seconds);
         let rate = format::decimal(prediction.per_second, 1);
         let outcome = match prediction.was_drained_at_seconds {
-            Some(was) => format!("the actual end was {}{}.", format::seconds(was), off_by(prediction, was)),
+            Some(was) => format!("the actual end was {}{}.", format::seconds(was), deviation(prediction, was)),
             None => "the run ended before that.".to_owned(),
         };
         story.extend([
@@ -120,46 +231,43 @@ fn story(group: &LagSeries) -> String {
     story
 }
 
-/// The error of a prediction, relative to the actual duration of the drain.
-fn off_by(prediction: &Prediction, was: f64) -> String {
+/// How the duration of a drain differs from the predicted one, relative to the predicted one.
+fn deviation(prediction: &Prediction, was: f64) -> String {
     let (predicted, took) = (prediction.drained_at_seconds - prediction.at_seconds, was - prediction.at_seconds);
-    let off = (took - predicted) * 100.0 / took;
-    if !off.is_finite() || took <= 0.0 {
+    let off = (took - predicted) / predicted * 100.0;
+    // A drain of no duration cannot be compared.
+    if !off.is_finite() || took <= 0.0 || predicted <= 0.0 {
         return String::new();
     }
     match format::decimal(off.abs(), 0) {
         zero if zero == "0" => " (as predicted)".to_owned(),
-        percent if off > 0.0 => format!(" (the drain took {percent} % longer)"),
-        percent => format!(" (the drain took {percent} % less)"),
+        _ if off >= 100.0 => {
+            format!(" (the drain took {} times as long as predicted)", format::decimal(took / predicted, 1))
+        }
+        percent if off > 0.0 => format!(" (the drain took {percent} % longer than predicted)"),
+        percent => format!(" (the drain took {percent} % less time than predicted)"),
     }
 }
 
-fn legend(is_predicted: bool, events: &[(f64, EventKind)]) -> Vec<(Vec<Mark>, String)> {
+fn legend(is_predicted: bool) -> Vec<(Vec<Mark>, String)> {
     let line = |class| vec![Mark::line(class, Point(1.0, 7.0), Point(25.0, 7.0))];
-    let mut legend = vec![(line("lag-line"), "lag in messages".to_owned())];
-    if is_predicted {
-        legend.push((line("predicted"), "predicted drain".to_owned()));
-        let diamond = Mark::Diamond { class: "predicted-end", at: Point(13.0, 7.0), radius: 6.0 };
-        legend.push((vec![diamond], "predicted end of the drain".to_owned()));
-        let dot = Mark::Dot { class: "drained", at: Point(13.0, 7.0), radius: 4.5 };
-        legend.push((vec![dot], "actual end of the drain".to_owned()));
+    if !is_predicted {
+        return Vec::new();
     }
-    if !events.is_empty() {
-        let badge = Mark::Area { class: "badge", at: Point(5.0, 1.0), width: 16.0, height: 12.0 };
-        legend.push((vec![badge], "event, with its number in the table below".to_owned()));
-    }
-    if events.iter().any(|(_, kind)| *kind == EventKind::Killed) {
-        let badge = Mark::Area { class: "badge kill", at: Point(5.0, 1.0), width: 16.0, height: 12.0 };
-        legend.push((vec![badge], "event with a kill".to_owned()));
-    }
-    legend
+    let diamond = Mark::Diamond { class: "predicted-end", at: Point(13.0, 7.0), radius: 6.0 };
+    let dot = Mark::Dot { class: "drained", at: Point(13.0, 7.0), radius: 4.5 };
+    vec![
+        (line("lag-line"), "lag in messages".to_owned()),
+        (line("predicted"), "drain, predicted from its first quarter".to_owned()),
+        (vec![diamond], "predicted end".to_owned()),
+        (vec![dot], "actual end".to_owned()),
+    ]
 }
 
-/// The events, with the numbers on the charts.
+/// All events, with those that have no name on a chart.
 fn events_table(events: &[RunEvent]) -> HtmlTable {
-    let rows = events.iter().enumerate().map(|(index, event)| {
+    let rows = events.iter().map(|event| {
         vec![
-            Cell::Number((index + 1).to_string()),
             Cell::Number(format::seconds(event.at_seconds)),
             Cell::Word {
                 class: kind_class(event.kind),
@@ -175,7 +283,7 @@ fn events_table(events: &[RunEvent]) -> HtmlTable {
     HtmlTable {
         class: "events",
         caption: "Events".to_owned(),
-        heads: vec![("no.", true), ("time", true), ("event", false), ("step", false), ("details", false)],
+        heads: vec![("time", true), ("event", false), ("step", false), ("details", false)],
         rows: rows.collect(),
         fold: Collapse::WhenLong,
     }
@@ -297,5 +405,73 @@ fn samples_table(samples: &[LagSample]) -> HtmlTable {
         heads: vec![("time", true), ("messages", true), ("oldest", true)],
         rows: rows.collect(),
         fold: Collapse::Always,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(lags: &[Option<i64>]) -> LagSeries {
+        let sample = |(at, messages): (u32, &Option<i64>)| LagSample {
+            at_seconds: at.into(),
+            messages: *messages,
+            seconds: None,
+            partitions: Vec::new(),
+        };
+        let samples = (0_u32..).zip(lags).map(sample).collect();
+        LagSeries { group: "readers".to_owned(), samples, predictions: Vec::new() }
+    }
+
+    #[test]
+    fn deviation_is_relative_to_the_prediction() {
+        let deviation = |predicted: f64, took: f64| {
+            let prediction = Prediction {
+                at_seconds: 10.0,
+                messages: 100,
+                per_second: 1.0,
+                drained_at_seconds: 10.0 + predicted,
+                was_drained_at_seconds: Some(10.0 + took),
+            };
+            deviation(&prediction, 10.0 + took)
+        };
+        assert_eq!(deviation(20.0, 10.0), " (the drain took 50 % less time than predicted)");
+        assert_eq!(deviation(1000.0, 1.0), " (the drain took 100 % less time than predicted)");
+        assert_eq!(deviation(20.0, 25.0), " (the drain took 25 % longer than predicted)");
+        assert_eq!(deviation(20.0, 48.0), " (the drain took 2.4 times as long as predicted)");
+        assert_eq!(deviation(20.0, 20.01), " (as predicted)");
+        assert_eq!([deviation(0.0, 5.0), deviation(f64::NAN, 5.0), deviation(5.0, 0.0)], ["", "", ""]);
+    }
+
+    #[test]
+    fn groups_without_lag_have_a_line_and_no_chart() {
+        let groups = [
+            series(&[None, None]),
+            series(&[None, Some(0), Some(0)]),
+            series(&[Some(0), Some(0)]),
+            series(&[None, Some(12)]),
+            series(&[Some(0), Some(7), Some(0)]),
+        ];
+        let lines: Vec<_> = groups.iter().filter(|group| !is_drawn(group)).map(line).collect();
+        assert_eq!(
+            lines,
+            [
+                "readers: the lag is unknown in 2 samples; the group had no committed offset on some partition.",
+                "readers: the lag was 0 in the 2 of 3 samples in which it was known.",
+                "readers: the lag was 0 in 2 samples.",
+                "readers: the lag was 12 messages in the only sample in which it was known.",
+            ]
+        );
+        let axis = TimeAxis::new(&groups, 5.0, "");
+        let view = LagView { groups: &groups, events: &[], steps: &[], axis };
+        assert_eq!(view.busiest(), Some(4));
+        assert_eq!(LagView { groups: &groups[..4], ..view }.busiest(), None);
+    }
+
+    #[test]
+    fn drained_is_the_first_zero_after_the_peak() {
+        assert_eq!(drained(&series(&[Some(0), Some(5), Some(9), Some(0), Some(0)])), Some(3.0));
+        assert_eq!(drained(&series(&[Some(0), Some(9), Some(0), Some(2)])), None, "lag again at the end");
+        assert_eq!(drained(&series(&[Some(9), Some(4), None])), None);
     }
 }

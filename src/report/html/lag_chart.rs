@@ -1,17 +1,16 @@
-//! Chart of a group's lag over time: the samples, the events of the run, and the predicted drain.
+//! Chart of a group's lag over time: the samples, the events of the run with their names, and the predicted drain.
 
 use super::{
+    event_labels::{ChartEvent, EventLabels},
     format,
     scale::{Scale, Unit, drawable, step, ticks},
-    svg::{Anchor, LETTER, Mark, Point, Size, Svg, width_of},
+    svg::{Anchor, Mark, Point, Size, Svg, width_of},
+    time_axis::{LEFT, TimeAxis},
 };
-use crate::scenario::{EventKind, Prediction};
+use crate::scenario::Prediction;
 
-/// Heights of the parts of a chart.
-const MARK_ROW: f64 = 19.0;
-const BELOW: f64 = 36.0;
-/// The most rows of event marks.
-const ROWS: usize = 3;
+/// The room above the plot, for the label of the peak.
+const ABOVE: f64 = 24.0;
 /// The most points of a line. More are reduced to the lowest and highest of each column.
 const COLUMNS: usize = 600;
 
@@ -25,19 +24,21 @@ pub(super) struct LagChart<'a> {
     pub(super) unit: Unit,
     /// Time and lag; `None` if the lag is unknown.
     pub(super) samples: Vec<(f64, Option<f64>)>,
-    /// Time and kind of each event, in the order of their numbers.
-    pub(super) events: &'a [(f64, EventKind)],
+    pub(super) events: &'a [ChartEvent],
     pub(super) predictions: &'a [Prediction],
-    /// End of the run.
-    pub(super) end: f64,
+    pub(super) axis: TimeAxis,
 }
 
 impl LagChart<'_> {
+    /// The events of the chart at one size.
+    pub(super) fn labels(&self, size: Size) -> EventLabels {
+        EventLabels::new(self.events, &self.axis.scale(size), size.width())
+    }
+
     /// The chart at one size.
     pub(super) fn at(&self, size: Size) -> Svg {
         let samples: Vec<(f64, Option<f64>)> =
             self.samples.iter().filter_map(|(at, lag)| Some((drawable(*at)?, lag.and_then(drawable)))).collect();
-        let width = size.width();
         let peak = samples.iter().filter_map(|(at, lag)| Some((*at, (*lag)?))).reduce(highest);
         let lowest = samples.iter().filter_map(|(_, lag)| *lag).fold(0.0, f64::min);
         let highest = peak.map_or(0.0, |(_, lag)| lag).max(0.0);
@@ -49,72 +50,63 @@ impl LagChart<'_> {
         };
         let y_step = step(highest - lowest, if self.unit == Unit::Seconds { 3 } else { 5 }, self.unit);
         let (y_low, y_high) = ((lowest / y_step).floor() * y_step, ((highest / y_step).ceil() * y_step).max(y_step));
-        let y_labels: Vec<_> = ticks([y_low, y_high], y_step)
-            .into_iter()
-            .map(|tick| {
-                (tick, if self.unit == Unit::Seconds { format::moment(tick, y_high) } else { format::short(tick) })
-            })
-            .collect();
-        let left = y_labels.iter().map(|(_, label)| width_of(label)).fold(32.0, f64::max) + 10.0;
-
-        let latest =
-            samples.iter().map(|(at, _)| *at).chain([drawable(self.end).unwrap_or_default()]).fold(0.0, f64::max);
-        let earliest = samples.iter().map(|(at, _)| *at).fold(0.0, f64::min);
-        // A prediction far after the end of the run must not shrink the run itself.
-        let predicted = self.predictions.iter().filter_map(|prediction| drawable(prediction.drained_at_seconds));
-        let far = predicted.fold(latest, f64::max).min(earliest + (latest - earliest) * 1.3);
-        let labels = EventLabels::of(self.events);
-        let right = (labels.width / 2.0 + 2.0).max(28.0);
-        let x = Scale::new([earliest, far], [left, width - right]);
-        let clusters = labels.clusters(self.events, &x);
-        let rows = clusters.iter().map(|cluster| cluster.row + 1).max().unwrap_or_default();
-        #[allow(clippy::cast_precision_loss, reason = "three rows at most")]
-        let top = 22.0 + rows as f64 * MARK_ROW;
+        let x = self.axis.scale(size);
+        let [left, right] = TimeAxis::ends(size);
+        let labels = self.labels(size);
+        let top = labels.height() + ABOVE;
         let bottom = top + plot_height;
         let y = Scale::new([y_low, y_high], [bottom, top]);
 
         let mut marks = Vec::new();
-        for (tick, label) in &y_labels {
-            let class = if *tick == 0.0 { "axis" } else { "grid" };
-            marks.push(Mark::line(class, Point(left, y.at(*tick)), Point(width - right, y.at(*tick))));
-            let at = Point(left - 6.0, y.at(*tick) + 4.0);
-            marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text: label.clone() });
+        for tick in ticks([y_low, y_high], y_step) {
+            let class = if tick == 0.0 { "axis" } else { "grid" };
+            marks.push(Mark::line(class, Point(left, y.at(tick)), Point(right, y.at(tick))));
+            let at = Point(LEFT - 6.0, y.at(tick) + 4.0);
+            let text = match self.unit {
+                Unit::Count => format::short(tick),
+                Unit::Seconds => format::age(tick, y_high),
+            };
+            marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text });
         }
-        time_axis(&mut marks, &x, [left, width - right], bottom);
-        draw_events(&mut marks, &clusters, labels.width, bottom);
-
-        let area: Vec<_> = unbroken(&samples);
-        for run in &area {
-            let run = thinned(run);
-            let places: Vec<_> = run.iter().map(|(at, lag)| Point(x.at(*at), y.at(*lag))).collect();
-            if let [only] = places[..] {
-                marks.push(Mark::Dot { class: "lag-dot", at: only, radius: 3.0 });
-                continue;
+        if self.unit == Unit::Count {
+            let at = Point(LEFT - 6.0, top - 10.0);
+            marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text: "messages".to_owned() });
+        }
+        self.axis.draw(&mut marks, size, bottom);
+        let runs = unbroken(&samples);
+        for run in runs.iter().filter(|run| run.len() > 1) {
+            marks.push(Mark::Lines { class: "lag-area", lines: vec![area(&thinned(run), &x, &y)] });
+        }
+        labels.draw_lines(&mut marks, labels.height(), bottom);
+        for run in &runs {
+            let places: Vec<_> = thinned(run).iter().map(|(at, lag)| Point(x.at(*at), y.at(*lag))).collect();
+            match places[..] {
+                [only] => marks.push(Mark::Dot { class: "lag-dot", at: only, radius: 3.0 }),
+                _ => marks.push(Mark::Lines { class: "lag-line", lines: vec![places] }),
             }
-            marks.push(Mark::Lines { class: "lag-line", lines: vec![places] });
         }
         if self.unit == Unit::Count {
             for prediction in self.predictions {
                 draw_prediction(&mut marks, prediction, &x, &y);
             }
         }
+        labels.draw_names(&mut marks, labels.height());
         if let Some((at, lag)) = peak.filter(|(_, lag)| *lag > 0.0) {
-            let lag_text = match self.unit {
-                Unit::Count => format::decimal(lag, 0),
-                Unit::Seconds => format::seconds(lag),
+            let text = match self.unit {
+                Unit::Count => format!("peak {}", format::decimal(lag, 0)),
+                Unit::Seconds => format!("peak {}", format::seconds(lag)),
             };
-            let text = format!("peak {lag_text}");
             let place = Point(x.at(at), y.at(lag));
             marks.push(Mark::Dot { class: "peak", at: place, radius: 4.0 });
             let half = width_of(&text) / 2.0;
-            let middle = place.0.clamp(left + half, (width - right - half).max(left + half));
+            let middle = place.0.clamp(left + half, (right - half).max(left + half));
             let at = Point(middle, place.1 - 9.0);
             marks.push(Mark::Text { class: "label halo", at, anchor: Anchor::Middle, text });
         }
         Svg {
             id: self.id.clone(),
             size,
-            height: bottom + BELOW,
+            height: bottom + self.axis.height(),
             title: self.title.clone(),
             description: self.description.clone(),
             marks,
@@ -127,20 +119,11 @@ fn highest(best: (f64, f64), found: (f64, f64)) -> (f64, f64) {
     if best.1 >= found.1 { best } else { found }
 }
 
-/// The time axis.
-pub(super) fn time_axis(marks: &mut Vec<Mark>, x: &Scale, [left, right]: [f64; 2], bottom: f64) {
-    let (low, high) = (x.low(), x.high());
-    marks.push(Mark::line("axis", Point(left, bottom), Point(right, bottom)));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a chart has some ten ticks")]
-    let most = ((right - left) / 72.0) as usize;
-    for tick in ticks([low, high], step(high - low, most, Unit::Seconds)) {
-        let place = x.at(tick);
-        marks.push(Mark::line("axis", Point(place, bottom), Point(place, bottom + 5.0)));
-        let text = format::moment(tick, high);
-        let half = width_of(&text) / 2.0;
-        let at = Point(place.clamp(half, (right + 10.0 - half).max(half)), bottom + 19.0);
-        marks.push(Mark::Text { class: "tick", at, anchor: Anchor::Middle, text });
-    }
+/// The outline of the area between a line and 0.
+fn area(run: &[(f64, f64)], x: &Scale, y: &Scale) -> Vec<Point> {
+    let edge = |at: Option<&(f64, f64)>| at.map(|(at, _)| Point(x.at(*at), y.at(0.0)));
+    let line = run.iter().map(|(at, lag)| Point(x.at(*at), y.at(*lag)));
+    edge(run.first()).into_iter().chain(line).chain(edge(run.last())).collect()
 }
 
 /// The lines between the gaps of unknown lag.
@@ -188,108 +171,49 @@ fn draw_prediction(marks: &mut Vec<Mark>, prediction: &Prediction, x: &Scale, y:
     }
 }
 
-/// Events that are so close together that they share a mark.
-#[derive(Debug)]
-struct Cluster {
-    place: f64,
-    row: usize,
-    first: usize,
-    last: usize,
-    has_kill: bool,
-}
-
-/// The layout of event marks.
-struct EventLabels {
-    /// The width of the widest label.
-    width: f64,
-}
-
-impl EventLabels {
-    fn of(events: &[(f64, EventKind)]) -> Self {
-        let digits = events.len().to_string().len();
-        #[allow(clippy::cast_precision_loss, reason = "a number of digits")]
-        let letters = (2 * digits + 1) as f64;
-        Self { width: letters * LETTER + 6.0 }
-    }
-
-    /// Events share a mark if they are too close even for separate rows. A mark takes the first free row, which always
-    /// exists at that distance.
-    fn clusters(&self, events: &[(f64, EventKind)], x: &Scale) -> Vec<Cluster> {
-        let placed = events.iter().map(|(at, kind)| (x.at(*at), *kind));
-        let mut placed: Vec<_> = placed.enumerate().map(|(index, (place, kind))| (place, index + 1, kind)).collect();
-        placed.sort_by(|left, right| left.0.total_cmp(&right.0).then(left.1.cmp(&right.1)));
-        #[allow(clippy::cast_precision_loss, reason = "three rows")]
-        let together = self.width / ROWS as f64;
-        let mut clusters: Vec<Cluster> = Vec::new();
-        let mut ends = [f64::NEG_INFINITY; ROWS];
-        for (place, number, kind) in placed {
-            let is_kill = kind == EventKind::Killed;
-            match clusters.last_mut() {
-                Some(last) if place - last.place < together => {
-                    last.first = last.first.min(number);
-                    last.last = last.last.max(number);
-                    last.has_kill |= is_kill;
-                }
-                _ => {
-                    let row = ends.iter().position(|end| place - self.width / 2.0 >= *end).unwrap_or(ROWS - 1);
-                    ends[row] = place + self.width / 2.0;
-                    clusters.push(Cluster { place, row, first: number, last: number, has_kill: is_kill });
-                }
-            }
-        }
-        clusters
-    }
-}
-
-fn draw_events(marks: &mut Vec<Mark>, clusters: &[Cluster], widest: f64, bottom: f64) {
-    // Lines are drawn first, so that none covers a number.
-    for cluster in clusters {
-        #[allow(clippy::cast_precision_loss, reason = "three rows")]
-        let from = 4.0 + cluster.row as f64 * MARK_ROW;
-        let class = if cluster.has_kill { "event kill" } else { "event" };
-        marks.push(Mark::line(class, Point(cluster.place, from), Point(cluster.place, bottom)));
-    }
-    for cluster in clusters {
-        let text = if cluster.first == cluster.last {
-            cluster.first.to_string()
-        } else {
-            format!("{}–{}", cluster.first, cluster.last)
-        };
-        #[allow(clippy::cast_precision_loss, reason = "three rows")]
-        let from = 3.0 + cluster.row as f64 * MARK_ROW;
-        let width = (width_of(&text) + 4.0).clamp(16.0, widest.max(16.0));
-        let class = if cluster.has_kill { "badge kill" } else { "badge" };
-        let at = Point(cluster.place - width / 2.0, from);
-        marks.push(Mark::Area { class, at, width, height: MARK_ROW - 3.0 });
-        let at = Point(cluster.place, from + 12.0);
-        marks.push(Mark::Text { class: "badge-text", at, anchor: Anchor::Middle, text });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::report::html::svg::testing::{outside, overlapping};
+    use crate::{
+        report::html::svg::testing::{outside, overlapping},
+        scenario::{EventKind, LagSample, LagSeries},
+    };
 
     fn chart<'a>(
         samples: Vec<(f64, Option<f64>)>,
-        events: &'a [(f64, EventKind)],
+        events: &'a [ChartEvent],
         predictions: &'a [Prediction],
     ) -> LagChart<'a> {
         let end = samples.last().map_or(0.0, |(at, _)| *at);
         let (title, description) = ("Lag".to_owned(), "Rises and falls.".to_owned());
-        LagChart { id: "lag".into(), title, description, unit: Unit::Count, samples, events, predictions, end }
+        let lag = |(at_seconds, _): &(f64, Option<f64>)| LagSample {
+            at_seconds: *at_seconds,
+            messages: None,
+            seconds: None,
+            partitions: Vec::new(),
+        };
+        let series = LagSeries {
+            group: String::new(),
+            samples: samples.iter().map(lag).collect(),
+            predictions: predictions.to_vec(),
+        };
+        let axis = TimeAxis::new(&[series], end, "2026-11-22T12:41:07.113Z");
+        LagChart { id: "lag".into(), title, description, unit: Unit::Count, samples, events, predictions, axis }
+    }
+
+    fn event(at: f64, kind: EventKind, name: &str) -> ChartEvent {
+        ChartEvent { at, kind, name: name.to_owned(), rate: None }
     }
 
     fn sizes() -> [Size; 3] {
         [Size::Wide, Size::Narrow, Size::Half]
     }
 
-    fn badges(svg: &Svg) -> Vec<String> {
+    fn names(svg: &Svg) -> Vec<String> {
         let text = |mark: &Mark| match mark {
-            Mark::Text { class: "badge-text", text, .. } => Some(text.clone()),
+            Mark::Text { class: "event-name" | "event-name kill", text, .. } => Some(text.clone()),
             _ => None,
         };
         svg.marks.iter().filter_map(text).collect()
@@ -327,12 +251,48 @@ mod tests {
     }
 
     #[test]
-    fn close_events_share_a_mark() {
+    fn events_have_their_names_on_the_chart() {
         let samples = vec![(0.0, Some(0.0)), (100.0, Some(9.0))];
-        let apart: Vec<_> = (0..4).map(|index| (f64::from(index) * 25.0, EventKind::Started)).collect();
-        assert_eq!(badges(&chart(samples.clone(), &apart, &[]).at(Size::Narrow)), ["1", "2", "3", "4"]);
-        let crowd: Vec<_> = (0..200).map(|index| (f64::from(index % 2), EventKind::Killed)).collect();
-        assert_eq!(badges(&chart(samples, &crowd, &[]).at(Size::Wide)).len(), 1);
+        let apart = [
+            event(0.0, EventKind::Started, "slow"),
+            event(5.0, EventKind::Killed, "slow"),
+            event(5.1, EventKind::Throttled, "fast"),
+            event(99.0, EventKind::Ended, "fast"),
+        ];
+        for size in sizes() {
+            let shown = names(&chart(samples.clone(), &apart, &[]).at(size));
+            assert_eq!(shown, ["slow starts", "slow killed · fast starts", "fast ends"], "{size:?}");
+        }
+        let crowd: Vec<_> = (0..200).map(|index| event(f64::from(index) / 2.0, EventKind::Ended, "orders")).collect();
+        let crowd = [crowd, vec![event(30.0, EventKind::Killed, "till")]].concat();
+        let crowded = chart(samples, &crowd, &[]);
+        let shown = names(&crowded.at(Size::Narrow));
+        assert!(shown.contains(&"till killed".to_owned()) && shown.len() < 20, "kills come first: {shown:?}");
+        assert!(!crowded.labels(Size::Narrow).is_complete && chart(vec![], &apart, &[]).labels(Size::Wide).is_complete);
+    }
+
+    #[test]
+    fn no_line_crosses_a_name() {
+        let samples = vec![(0.0, Some(0.0)), (10.0, Some(9.0))];
+        let events: Vec<_> = [0.0, 0.2, 1.0, 1.4, 4.0, 4.4, 4.8, 9.9, 10.0]
+            .map(|at| event(at, EventKind::Started, "a process with a name"))
+            .into();
+        for size in sizes() {
+            let svg = chart(samples.clone(), &events, &[]).at(size);
+            let lines = svg.marks.iter().filter_map(|mark| match mark {
+                Mark::Lines { class: "event", lines } => Some((lines[0][0], lines[0][1])),
+                _ => None,
+            });
+            for mark in &svg.marks {
+                let Mark::Text { class: "event-name", at, anchor, text } = mark else { continue };
+                let width = width_of(text) * 0.9;
+                let left = if *anchor == Anchor::End { at.0 - width } else { at.0 };
+                for (top, bottom) in lines.clone() {
+                    let is_crossed = top.0 > left && top.0 < left + width && top.1 < at.1 && bottom.1 > at.1;
+                    assert!(!is_crossed, "{size:?}: the line at {} crosses {text} at {left}", top.0);
+                }
+            }
+        }
     }
 
     #[test]
@@ -365,13 +325,14 @@ mod tests {
         #[test]
         fn marks_are_inside_the_view_box(
             samples in prop::collection::vec((any_number(), prop::option::of(any_number())), 0..40),
-            events in prop::collection::vec((any_number(), any_kind()), 0..130),
+            events in prop::collection::vec((any_number(), any_kind(), ".{0,30}"), 0..130),
             from in any_number(), to in any_number(), was in prop::option::of(any_number()), messages: i64, seconds: bool,
         ) {
             let prediction = Prediction {
                 at_seconds: from, messages, per_second: 1.0, drained_at_seconds: to, was_drained_at_seconds: was,
             };
             let predictions = [prediction];
+            let events: Vec<_> = events.iter().map(|(at, kind, name)| event(*at, *kind, name)).collect();
             let mut chart = chart(samples, &events, &predictions);
             chart.unit = if seconds { Unit::Seconds } else { Unit::Count };
             for size in sizes() {
@@ -383,10 +344,10 @@ mod tests {
         #[test]
         fn labels_do_not_overlap(
             lags in prop::collection::vec(0.0f64..20_000.0, 1..40),
-            events in prop::collection::vec(0.0f64..120.0, 0..130),
+            events in prop::collection::vec((0.0f64..120.0, any_kind(), "[a-z#0-9]{0,20}"), 0..40),
         ) {
             let samples = (0_u32..).map(f64::from).zip(lags).map(|(at, lag)| (at, Some(lag))).collect();
-            let events: Vec<_> = events.into_iter().map(|at| (at, EventKind::Started)).collect();
+            let events: Vec<_> = events.iter().map(|(at, kind, name)| event(*at, *kind, name)).collect();
             for size in sizes() {
                 let mut svg = chart(Vec::clone(&samples), &events, &[]).at(size);
                 // The label of the peak may cover a line but no number of the axis: it is within the plot.

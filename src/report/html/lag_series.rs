@@ -4,8 +4,8 @@ use crate::domain::EventTime;
 use crate::lag::{self, Groups, LagDocument};
 use crate::scenario::{LagSample, LagSeries, PartitionLagSample};
 
-/// Every group over time, and the duration of the watch.
-pub(super) fn over_time(document: &LagDocument) -> (Vec<LagSeries>, f64) {
+/// Every group over time, the duration of the watch, and the time of its first sample in RFC 3339.
+pub(super) fn over_time(document: &LagDocument) -> (Vec<LagSeries>, f64, String) {
     let groups = match &document.groups {
         Groups::One(group) => std::slice::from_ref(&**group),
         Groups::Several { groups, .. } => groups,
@@ -17,7 +17,9 @@ pub(super) fn over_time(document: &LagDocument) -> (Vec<LagSeries>, f64) {
     let known: Vec<_> = groups.iter().flat_map(moments).flatten().collect();
     let first = known.iter().copied().min().unwrap_or_default();
     let last = known.iter().copied().max().unwrap_or_default();
-    (groups.iter().map(|group| group_over_time(group, first)).collect(), since(last, first))
+    let start = EventTime::from_millis(first).filter(|_| !known.is_empty()).map(|time| time.to_string());
+    let series = groups.iter().map(|group| group_over_time(group, first)).collect();
+    (series, since(last, first), start.unwrap_or_default())
 }
 
 fn group_over_time(group: &lag::GroupLag, first: i64) -> LagSeries {
@@ -74,11 +76,12 @@ mod tests {
             partitions: Vec::new(),
         };
         let alone = lag::GroupLag::of(&seen(10_000), None);
-        let (groups, seconds) = over_time(&LagDocument::one(alone.clone()));
+        let (groups, seconds, first) = over_time(&LagDocument::one(alone.clone()));
         assert_eq!((groups[0].samples.len(), groups[0].samples[0].at_seconds, seconds), (1, 0.0, 0.0));
+        assert_eq!(first, "1970-01-01T00:00:10.000Z");
         let samples = [10_000, 10_500, 12_000].map(|at| LagPoint::of(&seen(at), None)).to_vec();
         let watched = lag::GroupLag { samples, at: "1970-01-01T00:00:12.000Z".to_owned(), ..alone };
-        let (groups, seconds) = over_time(&LagDocument::several(vec![watched]));
+        let (groups, seconds, _) = over_time(&LagDocument::several(vec![watched]));
         let moments: Vec<_> = groups[0].samples.iter().map(|sample| sample.at_seconds).collect();
         assert_eq!((moments, seconds), (vec![0.0, 0.5, 2.0], 2.0));
     }

@@ -5,6 +5,8 @@
 //! scripts or a cluster goes through [`printable`] and a template, which escapes it.
 
 mod bar_charts;
+mod dead_letters;
+mod event_labels;
 mod format;
 mod lag;
 mod lag_chart;
@@ -16,10 +18,13 @@ mod replay;
 mod scale;
 mod scenario;
 mod steps;
+mod summary;
 mod svg;
+mod svg_file;
 mod table;
 #[cfg(test)]
 mod tests;
+mod time_axis;
 
 use crate::lag::LagDocument;
 use crate::replay::{ReplayDocument, ReplayVerdict};
@@ -27,7 +32,9 @@ use crate::report::printable;
 use crate::scenario::{LagSeries, RunEvent, ScenarioDocument};
 use crate::units::counted;
 
+use lag::LagView;
 use page::{FactList, Html, Page, Section, Sentences, Tile, Tone};
+use time_axis::TimeAxis;
 
 /// The facts about a command that its page shows. The page of a scenario gets them from the document.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +59,14 @@ pub fn scenario_page(document: &ScenarioDocument) -> String {
     Html::of(&scenario::page(document)).to_string()
 }
 
+/// The lag chart of a run's busiest group as an SVG file; `None` if no group had lag.
+#[must_use]
+pub fn lag_svg(document: &ScenarioDocument) -> Option<String> {
+    let view = scenario::lag_view(document);
+    let group = view.busiest()?;
+    Some(svg_file::of(&view, group, &document.name))
+}
+
 /// The page of a replay.
 #[must_use]
 pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
@@ -66,16 +81,20 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
     let page = Page {
         kind: "Replay",
         title: format!("Replay of {}", format::cut(&printable(&facts.group))),
+        when: format::start(&facts.started).map(|start| format!("Started {start}")).unwrap_or_default(),
         tone,
         word,
         sentence: replay::sentence(document),
+        story: String::new(),
         warning: None,
         first: Html::default(),
+        picture: Html::default(),
         tiles: vec![
             tile(format::grouped(document.records), "records read again"),
             tile(format::grouped(document.differing()), "metrics that differ"),
             tile(format::grouped(document.after.total_orders), "orders"),
         ],
+        below: Html::default(),
         description: Vec::new(),
         sections: [Some(section), stock, Some(facts_section(facts)), Some(not_shown(&[
             "Whether the records are those that were sent: a replay compares the log with what was counted from it.",
@@ -92,6 +111,14 @@ pub fn replay_page(document: &ReplayDocument, facts: &CommandFacts) -> String {
 /// The page of lag over time. Times are relative to the first sample; `seconds` is the duration of the watch.
 #[must_use]
 pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: &CommandFacts) -> String {
+    lag_page_from(groups, events, seconds, facts, &facts.started)
+}
+
+/// The page of lag since `first`, the time of the first sample.
+fn lag_page_from(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: &CommandFacts, first: &str) -> String {
+    let axis = TimeAxis::new(groups, seconds, first);
+    let view = LagView { groups, events, steps: &[], axis };
+    let busiest = view.busiest();
     let last = groups.iter().filter_map(|group| group.samples.iter().rev().find_map(|sample| sample.messages));
     let waiting = last.clone().fold(0_i64, i64::saturating_add);
     let samples = groups.iter().map(|group| group.samples.len() as u64).sum::<u64>();
@@ -106,22 +133,30 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
         _ => format!("Lag of {}", counted(groups.len() as u64, "group")),
     };
     let shown = |number: String, what: &str| Tile { number, what: what.to_owned() };
+    let peak = busiest.and_then(|group| lag::peak(&groups[group]));
+    let tiles = [
+        (known > 0).then(|| shown(format::grouped(waiting), "messages of lag at the end")),
+        peak.map(|(_, messages)| shown(format::grouped(messages), "messages of lag at the peak")),
+        (groups.len() > 1).then(|| shown(format::grouped(groups.len() as u64), "groups")),
+        Some(shown(format::grouped(samples), "samples")),
+        Some(shown(format::seconds(seconds), "watched")),
+    ];
     let page = Page {
         kind: "Lag",
         title,
+        when: format::start(first).map(|start| format!("First sample {start}")).unwrap_or_default(),
         tone,
         word,
         sentence,
+        story: busiest.map(|group| lag::rise(&groups[group])).unwrap_or_default(),
         warning: None,
         first: Html::default(),
-        tiles: vec![
-            shown(format::grouped(waiting), "messages of lag at the end"),
-            shown(format::grouped(samples), "samples"),
-            shown(format::seconds(seconds), "watched"),
-        ],
+        picture: busiest.map(|group| Html::of(&view.figure(group))).unwrap_or_default(),
+        tiles: tiles.into_iter().flatten().collect(),
+        below: Html::default(),
         description: Vec::new(),
         sections: [
-            lag::lag_section(groups, events, seconds),
+            view.section(busiest),
             Some(facts_section(facts)),
             Some(not_shown(&[
                 "What happened between two samples: a lag that rose and fell in between is not visible.",
@@ -138,8 +173,8 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
 /// The page of a lag document: the samples of a watch, or a single sample.
 #[must_use]
 pub fn lag_document_page(document: &LagDocument, facts: &CommandFacts) -> String {
-    let (groups, seconds) = lag_series::over_time(document);
-    lag_page(&groups, &[], seconds, facts)
+    let (groups, seconds, first) = lag_series::over_time(document);
+    lag_page_from(&groups, &[], seconds, facts, &first)
 }
 
 fn facts_section(facts: &CommandFacts) -> Section {

@@ -15,9 +15,8 @@ use crate::units::counted;
 /// The most restaurants on a chart. The table has all of them.
 const RESTAURANTS: usize = 12;
 
-/// Orders per minute, stacked by outcome; `None` without orders.
-pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Section> {
-    let minutes = minutes(metrics);
+/// Orders per minute, stacked by outcome; `None` without orders. The chart may be elsewhere on the page.
+pub(super) fn orders_section(metrics: &MetricsDocument, step: &str, is_at_the_top: bool) -> Option<Section> {
     let (first, last) = (metrics.by_minute.first()?, metrics.by_minute.last()?);
     let mut section = Section::new("orders", "Orders per minute");
     section.paragraph(format!(
@@ -34,12 +33,24 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str) -> Option<Se
     if let Some(words) = left_out(metrics) {
         section.paragraph(words);
     }
-    section.add(&minutes_figure("orders", "Orders per minute by outcome", &minutes, &[Size::Wide, Size::Narrow], 0));
+    if is_at_the_top {
+        section.paragraph("Their chart is at the top of this page.");
+    } else {
+        section.add(&orders_figure(metrics));
+    }
     section.add(&minutes_table(
         &metrics.by_minute,
         format!("Orders by minute, from {} to {}", minute_text(&first.minute), minute_text(&last.minute)),
     ));
     Some(section)
+}
+
+/// The chart of orders per minute.
+pub(super) fn orders_figure(metrics: &MetricsDocument) -> Figure {
+    let sizes = [Size::Wide, Size::Narrow];
+    let mut figure = minutes_figure("orders", "Orders per minute by outcome", &minutes(metrics), &sizes, 0);
+    figure.caption = format!("Orders per minute of event time, by outcome. {}", figure.caption).trim_end().to_owned();
+    figure
 }
 
 /// The note about rows that were left out, if any.

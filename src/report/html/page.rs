@@ -82,20 +82,27 @@ pub(super) struct Tile {
 <header>
 <p class="kind">{{ kind }}</p>
 <h1>{{ title }}</h1>
+{% if !when.is_empty() %}
+<p class="when">{{ when }}</p>
+{% endif %}
 {% if let Some(warning) = warning %}
 <p class="warning" role="note"><strong>This run was interrupted.</strong> {{ warning }}</p>
 {% endif %}
 <div class="verdict {{ tone.class() }}">
-<p class="word"><span class="sign" aria-hidden="true">{{ tone.sign() }}</span> {{ word }}</p>
-<p>{{ sentence }}</p>
+<p class="outcome"><strong class="word"><span class="sign" aria-hidden="true">{{ tone.sign() }}</span> {{ word }}</strong> {{ sentence }}</p>
+{% if !story.is_empty() %}
+<p class="story">{{ story }}</p>
+{% endif %}
 </div>
 {{ first }}
+{{ picture }}
 {% if !tiles.is_empty() %}
 <dl class="tiles">
 {% for tile in tiles %}<div><dt>{{ tile.what }}</dt><dd>{{ tile.number }}</dd></div>
 {% endfor %}
 </dl>
 {% endif %}
+{{ below }}
 {% for paragraph in description %}<p class="lead">{{ paragraph }}</p>
 {% endfor %}
 {% if sections.len() > 2 %}
@@ -125,23 +132,35 @@ pub(super) struct Page {
     /// The kind of page: `Scenario`, `Replay`, `Lag`.
     pub(super) kind: &'static str,
     pub(super) title: String,
+    /// Start, duration and place of the run.
+    pub(super) when: String,
     pub(super) tone: Tone,
     /// The verdict in a word.
     pub(super) word: &'static str,
     /// The reason for the verdict, in a sentence.
     pub(super) sentence: String,
+    /// What happened, in a sentence or two.
+    pub(super) story: String,
     /// The warning of an interrupted run, before everything else.
     pub(super) warning: Option<String>,
     /// Content right below the verdict.
     pub(super) first: Html,
+    /// The picture that shows what happened.
+    pub(super) picture: Html,
     pub(super) tiles: Vec<Tile>,
+    /// Content right below the tiles.
+    pub(super) below: Html,
     pub(super) description: Vec<String>,
     pub(super) sections: Vec<Section>,
     pub(super) version: String,
 }
 
 /// The style sheet, which is embedded in each page.
-pub(super) const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str =
+    concat!(include_str!("colours.css"), include_str!("charts.css"), include_str!("style.css"));
+
+/// The part of it that a chart needs.
+pub(super) const CHART_STYLE: &str = concat!(include_str!("colours.css"), include_str!("charts.css"));
 
 #[derive(Debug)]
 pub(super) struct Section {
@@ -158,6 +177,11 @@ impl Section {
 
     pub(super) fn add(&mut self, block: &impl Template) {
         self.blocks.push(Html::of(block));
+    }
+
+    /// Adds a block if there is one.
+    pub(super) fn add_all(&mut self, block: Option<impl Template>) {
+        self.blocks.extend(block.map(|block| Html::of(&block)));
     }
 
     pub(super) fn paragraph(&mut self, text: impl Into<String>) {

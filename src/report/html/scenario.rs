@@ -1,20 +1,22 @@
-//! Page of a scenario run: its verdict, its sections in order, and every expectation.
-
-use serde_json::Value;
+//! Page of a scenario run: its verdict and what happened first, then its sections in order.
 
 use super::{
+    dead_letters::DeadLetterTable,
     format,
-    lag::lag_section,
-    orders::{orders_section, stock_section},
-    page::{Html, Page, Section, Sentences, Tile, Tone},
+    lag::LagView,
+    orders::{orders_figure, orders_section, stock_section},
+    page::Tone,
+    page::{Html, Page, Section, Sentences},
     replay::add_replay,
     steps::{commands_section, facts_section, timeline_section},
+    summary::{Subject, Summary},
     table::{Cell, Collapse, HtmlTable},
+    time_axis::TimeAxis,
 };
-use crate::analytics::MetricsDocument;
-use crate::replay::ReplayDocument;
+use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::report::printable;
 use crate::scenario::{ExpectationOutcome, ScenarioDocument, ScenarioVerdict};
+use crate::topics::Names;
 
 /// The most failed expectations right below the verdict. The section of expectations has all of them.
 const AT_THE_TOP: usize = 10;
@@ -22,20 +24,27 @@ const AT_THE_TOP: usize = 10;
 /// The page of a run.
 pub(super) fn page(document: &ScenarioDocument) -> Page {
     let failed: Vec<_> = document.expectations.iter().filter(|expectation| !expectation.held).collect();
-    let metrics = last_metrics(document);
-    let orders = metrics.as_ref().and_then(|(metrics, step)| orders_section(metrics, step));
-    let stock = metrics.as_ref().and_then(|(metrics, _)| stock_section(metrics));
-    let sections = [
-        orders,
-        lag_section(&document.lag, &document.events, document.elapsed_seconds),
-        replay_section(document),
-        stock,
-        expectations_section(&document.expectations),
-        timeline_section(document),
-        Some(commands_section(document)),
-        Some(facts_section(document)),
-        not_shown_section(&document.not_shown),
-    ];
+    let view = lag_view(document);
+    let summary = Summary::of(document, &view);
+    let at_the_top = match summary.subject {
+        Subject::Lag(group) => Some(group),
+        _ => None,
+    };
+    let lag = view.section(at_the_top);
+    let replays = replay_section(&summary.replays);
+    let (metrics, is_picture) = (summary.metrics.as_ref(), summary.subject == Subject::Orders);
+    let orders = metrics.and_then(|(metrics, step)| orders_section(metrics, step, is_picture));
+    let stock = metrics.and_then(|(metrics, _)| stock_section(metrics));
+    let timeline = timeline_section(document, &view.axis);
+    let expectations = expectations_section(&document.expectations);
+    // The sections about the subject come first.
+    let first = match summary.subject {
+        Subject::Lag(_) => [lag, timeline, expectations, orders, stock, replays],
+        Subject::Replays => [replays, expectations, orders, stock, lag, timeline],
+        _ => [orders, stock, expectations, replays, lag, timeline],
+    };
+    let last =
+        [Some(commands_section(document)), Some(facts_section(document)), not_shown_section(&document.not_shown)];
     let (tone, word) = match document.verdict {
         ScenarioVerdict::Passed => (Tone::Good, "Passed"),
         ScenarioVerdict::Failed => (Tone::Bad, "Failed"),
@@ -44,18 +53,82 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
     Page {
         kind: "Scenario",
         title: format::cut(&printable(&document.name)),
+        when: when(document),
         tone,
         word,
         sentence: sentence(document, &failed),
+        story: summary.story(),
         warning: (document.verdict == ScenarioVerdict::Interrupted).then(|| warning(document)),
         first: match failed.as_slice() {
             [] => Html::default(),
             failed => Html::of(&expectations_table("Failed expectations", &failed[..failed.len().min(AT_THE_TOP)])),
         },
-        tiles: tiles(document, metrics.as_ref().map(|(metrics, _)| metrics)),
+        picture: match summary.subject {
+            Subject::Lag(group) => Html::of(&view.figure(group)),
+            _ => Html::default(),
+        },
+        tiles: summary.tiles(),
+        below: below(&summary),
         description: document.description.split("\n\n").map(paragraph).filter(|text| !text.is_empty()).collect(),
-        sections: sections.into_iter().flatten().collect(),
+        sections: first.into_iter().chain(last).flatten().collect(),
         version: format::cut(&printable(&document.version)),
+    }
+}
+
+/// The lag of a run, with the axis of its charts and of its timeline.
+pub(super) fn lag_view(document: &ScenarioDocument) -> LagView<'_> {
+    let ends = document.steps.iter().filter_map(|step| step.ended_seconds).filter(|end| !end.is_nan());
+    let end = ends.fold(document.elapsed_seconds, f64::max);
+    let axis = TimeAxis::new(&document.lag, end, &document.started);
+    LagView { groups: &document.lag, events: &document.events, steps: &document.steps, axis }
+}
+
+/// Start, duration and broker of the run.
+fn when(document: &ScenarioDocument) -> String {
+    let started = format::start(&document.started).map(|start| format!("Started {start}, took "));
+    let broker = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
+    format!("{}{} on {broker}", started.as_deref().unwrap_or("Took "), format::seconds(document.elapsed_seconds))
+}
+
+/// The table or chart below the tiles.
+fn below(summary: &Summary<'_>) -> Html {
+    match (summary.subject, &summary.metrics) {
+        (Subject::DeadLetters, _) => {
+            let topic = Names::new(&summary.document.broker.prefix).dead_letters();
+            Html::of(&DeadLetterTable::new(&summary.dead_letters, &topic))
+        }
+        (Subject::Replays, _) => Html::of(&replays_table(&summary.replays)),
+        (Subject::Orders, Some((metrics, _))) => Html::of(&orders_figure(metrics)),
+        _ => Html::default(),
+    }
+}
+
+fn replays_table(replays: &[(&str, ReplayDocument)]) -> HtmlTable {
+    let rows = replays.iter().map(|(step, replay)| {
+        let verdict = match replay.verdict {
+            ReplayVerdict::Identical => Cell::Word { class: "good", sign: "=", text: "identical".to_owned() },
+            ReplayVerdict::Different => Cell::Word { class: "bad", sign: "≠", text: "different".to_owned() },
+        };
+        vec![
+            Cell::Text(format::cut(&printable(step))),
+            Cell::Number(format::grouped(replay.records)),
+            Cell::Number(format::grouped(replay.before.total_orders)),
+            Cell::Number(format::grouped(replay.after.total_orders)),
+            verdict,
+        ]
+    });
+    HtmlTable {
+        class: "",
+        caption: "Replays".to_owned(),
+        heads: vec![
+            ("replay", false),
+            ("records read again", true),
+            ("orders before", true),
+            ("orders after", true),
+            ("metrics and digests", false),
+        ],
+        rows: rows.collect(),
+        fold: Collapse::WhenLong,
     }
 }
 
@@ -67,14 +140,10 @@ fn paragraph(text: &str) -> String {
 
 fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> String {
     let all = document.expectations.len();
-    let took = format::seconds(document.elapsed_seconds);
-    let broker = if document.broker.embedded { "a private embedded broker" } else { "a cluster" };
     match (document.verdict, failed) {
-        (ScenarioVerdict::Passed, _) if all == 1 => {
-            format!("The only expectation held; the run took {took} on {broker}.")
-        }
+        (ScenarioVerdict::Passed, _) if all == 1 => "The only expectation held.".to_owned(),
         (ScenarioVerdict::Passed, _) => {
-            format!("All {} expectations held; the run took {took} on {broker}.", format::grouped(all as u64))
+            format!("All {} expectations held.", format::grouped(all as u64))
         }
         (ScenarioVerdict::Failed, [first, ..]) => {
             let which = if failed.len() == 1 { "It is" } else { "The first is" };
@@ -94,7 +163,7 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
             _ => "A step failed; all expectations that could be checked held.".to_owned(),
         },
         (ScenarioVerdict::Interrupted, _) => {
-            format!("Stopped by a signal after {took}: the run proves nothing.")
+            format!("Stopped by a signal after {}: the run proves nothing.", format::seconds(document.elapsed_seconds))
         }
     }
 }
@@ -107,57 +176,13 @@ fn warning(document: &ScenarioDocument) -> String {
     )
 }
 
-fn tiles(document: &ScenarioDocument, metrics: Option<&MetricsDocument>) -> Vec<Tile> {
-    let mut tiles = Vec::new();
-    let mut tile = |number: String, what: &str| tiles.push(Tile { number, what: what.to_owned() });
-    let held = document.expectations.iter().filter(|expectation| expectation.held).count();
-    if !document.expectations.is_empty() {
-        let all = format::grouped(document.expectations.len() as u64);
-        tile(format!("{} of {all}", format::grouped(held as u64)), "expectations held");
-    }
-    if let Some(metrics) = metrics {
-        tile(format::grouped(metrics.total_orders), "orders");
-        tile(format::grouped(metrics.inventory.reserved_orders), "reserved");
-        tile(format::grouped(metrics.inventory.rejected_orders), "rejected");
-    }
-    let samples = document.lag.iter().flat_map(|group| &group.samples);
-    if let Some(peak) = samples.filter_map(|sample| sample.messages).max() {
-        tile(format::grouped(peak), "messages of lag at the peak");
-    }
-    tile(format::seconds(document.elapsed_seconds), "duration");
-    tiles
-}
-
-/// The last metrics of a run, from a metrics document or a replay, and the step that printed them.
-fn last_metrics(document: &ScenarioDocument) -> Option<(MetricsDocument, &str)> {
-    document.steps.iter().rev().find_map(|step| {
-        let found = step.document.as_ref()?;
-        let metrics = match schema(found)? {
-            "foodstream.metrics/1" => serde_json::from_value(found.clone()).ok()?,
-            "foodstream.replay/1" => serde_json::from_value::<ReplayDocument>(found.clone()).ok()?.after,
-            _ => return None,
-        };
-        Some((metrics, step.name.as_str()))
-    })
-}
-
-fn schema(document: &Value) -> Option<&str> {
-    document.get("schema")?.as_str()
-}
-
-fn replay_section(document: &ScenarioDocument) -> Option<Section> {
+fn replay_section(replays: &[(&str, ReplayDocument)]) -> Option<Section> {
     let mut section = Section::new("replay", "Before and after the replay");
-    let mut found = 0;
-    for step in &document.steps {
-        let Some(document) = step.document.as_ref().filter(|found| schema(found) == Some("foodstream.replay/1")) else {
-            continue;
-        };
-        let Ok(replay) = serde_json::from_value::<ReplayDocument>(document.clone()) else { continue };
-        section.heading(format::cut(&printable(&step.name)));
-        add_replay(&mut section, &format!("replay{found}"), &replay);
-        found += 1;
+    for (index, (step, replay)) in replays.iter().enumerate() {
+        section.heading(format::cut(&printable(step)));
+        add_replay(&mut section, &format!("replay{index}"), replay);
     }
-    (found > 0).then_some(section)
+    (!replays.is_empty()).then_some(section)
 }
 
 fn expectations_section(expectations: &[ExpectationOutcome]) -> Option<Section> {

@@ -9,6 +9,7 @@ use super::{
     page::{FactList, Figure, Section},
     svg::{Mark, Point, Size},
     table::{Cell, Collapse, HtmlTable},
+    time_axis::TimeAxis,
 };
 use crate::report::printable;
 use crate::scenario::{EndedBy, ScenarioDocument, StepOutcome};
@@ -17,7 +18,7 @@ use crate::units;
 /// The most steps on the timeline. The table has all of them.
 const DRAWN: usize = 40;
 
-pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
+pub(super) fn timeline_section(document: &ScenarioDocument, axis: &TimeAxis) -> Option<Section> {
     if document.steps.is_empty() {
         return None;
     }
@@ -26,7 +27,8 @@ pub(super) fn timeline_section(document: &ScenarioDocument) -> Option<Section> {
     let spans: Vec<_> = steps.iter().take(DRAWN).map(span).collect();
     let title = "Timeline of processes";
     let description = format!("Bars of {} processes over {}.", spans.len(), format::seconds(document.elapsed_seconds));
-    let chart = |size| timeline_chart("timeline", title, &description, &spans, document.elapsed_seconds, size);
+    let texts = ("timeline", title, description.as_str());
+    let chart = |size| timeline_chart(texts, &spans, axis, document.elapsed_seconds, size);
     let bar = |class| vec![Mark::Area { class, at: Point(1.0, 2.0), width: 24.0, height: 10.0 }];
     let has = |wanted: &dyn Fn(&Span) -> bool| spans.iter().any(wanted);
     let candidates = [

@@ -1,0 +1,91 @@
+//! Table of bad records: each reason with its meaning and its number, and an example with its place and its bytes.
+
+use askama::Template;
+
+use super::format;
+use crate::inventory::DeadLetterRow;
+use crate::printable::line;
+use crate::report::printable;
+use crate::units::{bytes, grouped};
+
+/// The most characters of a value that are shown.
+const SHOWN: usize = 96;
+
+#[derive(Debug, Template)]
+#[template(
+    ext = "html",
+    whitespace = "minimize",
+    source = r#"<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="dead-letters">
+<caption>Bad records by reason, each with an example</caption>
+<thead><tr><th scope="col">reason</th><th scope="col" class="number">records</th><th scope="col">example</th></tr></thead>
+<tbody>
+{% for row in rows %}<tr><th scope="row"><code>{{ row.reason }}</code> <span class="quiet">{{ row.meaning }}</span></th>
+<td class="number">{{ row.records }}</td>
+<td>{% if let Some(value) = row.value %}<code>{{ value }}</code>{% else %}<span class="quiet">no value</span>{% endif %}
+<span class="quiet">{{ row.place }}: {{ row.detail }}</span></td></tr>
+{% endfor %}
+</tbody>
+</table></div>
+<p class="quiet">All of them are in {{ topic }}, byte for byte, each with its reason and its place in the headers.</p>"#
+)]
+pub(super) struct DeadLetterTable {
+    rows: Vec<Row>,
+    topic: String,
+}
+
+#[derive(Debug)]
+struct Row {
+    reason: String,
+    meaning: &'static str,
+    records: String,
+    value: Option<String>,
+    place: String,
+    detail: String,
+}
+
+impl DeadLetterTable {
+    /// The table of these reasons. `topic` has the dead letters.
+    pub(super) fn new(rows: &[DeadLetterRow], topic: &str) -> Self {
+        let row = |row: &DeadLetterRow| {
+            let example = &row.example;
+            Row {
+                reason: format::cut(&printable(&row.reason)),
+                meaning: meaning(&row.reason),
+                records: grouped(row.records),
+                value: example.value.as_deref().map(shown),
+                place: format!(
+                    "{}, partition {}, offset {}, {}",
+                    format::cut(&printable(&example.topic)),
+                    example.partition,
+                    format::grouped(example.offset),
+                    bytes(example.value_bytes)
+                ),
+                detail: format::cut(&printable(&example.detail)),
+            }
+        };
+        Self { rows: rows.iter().map(row).collect(), topic: format::cut(&printable(topic)) }
+    }
+}
+
+/// The beginning of a value, which is escaped in the document.
+fn shown(value: &str) -> String {
+    let text = line(value);
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+fn meaning(reason: &str) -> &'static str {
+    match reason {
+        "no_value" => "the record has no value",
+        "not_utf8" => "the value is not UTF-8",
+        "not_json" => "the value is not one JSON object",
+        "too_deep" => "arrays and objects are nested too deep",
+        "duplicate_field" => "a field appears twice",
+        "missing_field" => "a required field is missing",
+        "wrong_type" => "a field has the wrong JSON type",
+        "bad_value" => "a field has a value that is not allowed",
+        _ => "",
+    }
+}

@@ -1,0 +1,278 @@
+//! Names of events on a chart, in rows above it: each at a line that leads to its moment.
+
+use super::{
+    scale::Scale,
+    svg::{Anchor, Mark, Point, fitting, width_of},
+};
+use crate::report::printable;
+use crate::scenario::{EventKind, RunEvent, StepOutcome};
+
+/// The height of a row of names.
+pub(super) const ROW: f64 = 17.0;
+/// The most rows of names.
+const ROWS: usize = 4;
+/// Events that are closer than this share a line.
+const TOGETHER: f64 = 14.0;
+/// The distance between a line and its name, and between two names.
+const GAP: f64 = 4.0;
+/// The most characters of a step's name.
+const NAME: usize = 22;
+
+/// An event that changes what a group or a producer does.
+#[derive(Debug, Clone)]
+pub(super) struct ChartEvent {
+    pub(super) at: f64,
+    pub(super) kind: EventKind,
+    /// The step.
+    pub(super) name: String,
+    /// The rate limit of a process that starts: `250/s`.
+    pub(super) rate: Option<String>,
+}
+
+/// The events that may change the lag of a group. The table of events has all.
+pub(super) fn of_group(events: &[RunEvent], steps: &[StepOutcome], group: &str) -> Vec<ChartEvent> {
+    let chart_event = |event: &RunEvent| {
+        verb(event.kind)?;
+        let name = event.step.as_deref()?;
+        let step = steps.iter().find(|step| step.name == name);
+        if step.is_some_and(|step| !step.affects_lag_of(group)) {
+            return None;
+        }
+        let starts = matches!(event.kind, EventKind::Started | EventKind::Throttled);
+        let rate = step.filter(|_| starts).and_then(StepOutcome::rate_limit);
+        let name: String = short(&printable(name));
+        Some(ChartEvent {
+            at: event.at_seconds,
+            kind: event.kind,
+            name,
+            rate: rate.map(|rate| short(&printable(&rate))),
+        })
+    };
+    events.iter().filter_map(chart_event).collect()
+}
+
+fn short(text: &str) -> String {
+    match text.char_indices().nth(NAME) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// What happened to the process; `None` for events without one.
+const fn verb(kind: EventKind) -> Option<&'static str> {
+    match kind {
+        EventKind::Started | EventKind::Throttled => Some("starts"),
+        EventKind::Ended => Some("ends"),
+        EventKind::Stopped => Some("stopped"),
+        EventKind::Killed => Some("killed"),
+        EventKind::Paused => Some("paused"),
+        EventKind::Resumed => Some("resumed"),
+        EventKind::Waiting | EventKind::Held => None,
+    }
+}
+
+/// How much an event matters if there is no room for all.
+const fn weight(kind: EventKind) -> u8 {
+    match kind {
+        EventKind::Killed => 5,
+        EventKind::Paused => 4,
+        EventKind::Stopped | EventKind::Resumed => 3,
+        EventKind::Started | EventKind::Throttled => 2,
+        EventKind::Ended => 1,
+        EventKind::Waiting | EventKind::Held => 0,
+    }
+}
+
+/// How much the names say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// Every event, with rate limits.
+    All,
+    /// The same, without processes that end where another one starts.
+    Rates,
+    /// Every event.
+    Names,
+    /// Of the events on a line the one that matters most.
+    First,
+}
+
+/// A line with its name.
+#[derive(Debug, Clone)]
+struct Flag {
+    place: f64,
+    text: String,
+    width: f64,
+    is_left: bool,
+    /// The row, counted from the chart; `None` if there is no room for its name.
+    row: Option<usize>,
+    has_kill: bool,
+    weight: u8,
+}
+
+impl Flag {
+    /// The horizontal extent of its name.
+    fn extent(&self) -> (f64, f64) {
+        if self.is_left {
+            (self.place - GAP - self.width, self.place - GAP)
+        } else {
+            (self.place + GAP, self.place + GAP + self.width)
+        }
+    }
+
+    /// Whether these two cannot have these rows: the names overlap, or a line crosses the name of the other. A line
+    /// covers its row and all rows below.
+    fn is_in_the_way(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        let (left, right) = self.extent();
+        let (other_left, other_right) = other.extent();
+        let overlap = row == other_row && left < other_right + 2.0 * GAP && other_left < right + 2.0 * GAP;
+        let crosses = |place: f64, from: f64, to: f64| place > from - 1.0 && place < to + 1.0;
+        overlap
+            || other_row >= row && crosses(other.place, left, right)
+            || row >= other_row && crosses(self.place, other_left, other_right)
+    }
+}
+
+/// The layout of the events of a chart.
+#[derive(Debug)]
+pub(super) struct EventLabels {
+    flags: Vec<Flag>,
+    /// Whether every event has its name on the chart.
+    pub(super) is_complete: bool,
+}
+
+impl EventLabels {
+    /// Lays out the names on a chart of this width.
+    pub(super) fn new(events: &[ChartEvent], x: &Scale, width: f64) -> Self {
+        let clusters = clusters(events, x);
+        for detail in [Detail::All, Detail::Rates, Detail::Names, Detail::First] {
+            let flags = arranged(&clusters, detail, width);
+            let has_room = flags.iter().all(|flag| flag.row.is_some());
+            if has_room || detail == Detail::First {
+                let is_named = |(_, events): &(f64, Vec<&ChartEvent>)| named(events, detail).len() == events.len();
+                return Self { flags, is_complete: has_room && clusters.iter().all(is_named) };
+            }
+        }
+        Self { flags: Vec::new(), is_complete: events.is_empty() }
+    }
+
+    /// The height of the rows.
+    pub(super) fn height(&self) -> f64 {
+        let rows = self.flags.iter().filter_map(|flag| flag.row).max().map_or(0, |row| row + 1);
+        #[allow(clippy::cast_precision_loss, reason = "a few rows")]
+        let rows = rows as f64;
+        rows * ROW
+    }
+
+    /// Draws the lines down to `bottom`. The lowest row ends at `rows_end`.
+    pub(super) fn draw_lines(&self, marks: &mut Vec<Mark>, rows_end: f64, bottom: f64) {
+        for flag in &self.flags {
+            let class = if flag.has_kill { "event kill" } else { "event" };
+            let top = flag.row.map_or(rows_end + 7.0, |row| baseline(row, rows_end) - 10.0);
+            marks.push(Mark::line(class, Point(flag.place, top), Point(flag.place, bottom)));
+        }
+    }
+
+    /// Draws the names.
+    pub(super) fn draw_names(&self, marks: &mut Vec<Mark>, rows_end: f64) {
+        for flag in &self.flags {
+            let Some(row) = flag.row else { continue };
+            let (anchor, place) = match flag.is_left {
+                true => (Anchor::End, flag.place - GAP),
+                false => (Anchor::Start, flag.place + GAP),
+            };
+            let class = if flag.has_kill { "event-name kill" } else { "event-name" };
+            let at = Point(place, baseline(row, rows_end));
+            marks.push(Mark::Text { class, at, anchor, text: flag.text.clone() });
+        }
+    }
+}
+
+fn baseline(row: usize, rows_end: f64) -> f64 {
+    #[allow(clippy::cast_precision_loss, reason = "a few rows")]
+    let row = row as f64;
+    rows_end - row * ROW - 5.0
+}
+
+/// Events on the same line, from left to right, each in the order of time.
+fn clusters<'e>(events: &'e [ChartEvent], x: &Scale) -> Vec<(f64, Vec<&'e ChartEvent>)> {
+    let mut placed: Vec<_> = events.iter().map(|event| (x.at(event.at), event)).collect();
+    placed.sort_by(|left, right| left.0.total_cmp(&right.0));
+    let mut clusters: Vec<(f64, Vec<&ChartEvent>)> = Vec::new();
+    for (place, event) in placed {
+        match clusters.last_mut() {
+            Some((first, events)) if place - *first < TOGETHER => events.push(event),
+            _ => clusters.push((place, vec![event])),
+        }
+    }
+    clusters
+}
+
+/// A flag for each cluster, each in the lowest row in which it fits. Those that matter most come first, and those on the
+/// right before those on the left: their lines then do not cross the names on the left.
+fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) -> Vec<Flag> {
+    let flag = |(place, events): &(f64, Vec<&ChartEvent>)| {
+        let text = fitting(&text(events, detail), width * 0.8);
+        let has_kill = events.iter().any(|event| event.kind == EventKind::Killed);
+        // Only the bold names of kills are as wide as the widest font.
+        let name_width = if has_kill { width_of(&text) } else { width_of(&text) * 0.9 };
+        Flag {
+            place: *place,
+            is_left: place + GAP + name_width > width - 1.0,
+            width: name_width,
+            text,
+            row: None,
+            has_kill,
+            weight: events.iter().map(|event| weight(event.kind)).max().unwrap_or_default(),
+        }
+    };
+    let mut flags: Vec<Flag> = clusters.iter().map(flag).collect();
+    let mut order: Vec<usize> = (0..flags.len()).rev().collect();
+    if detail == Detail::First {
+        // A stable sort: those of the same weight stay in order.
+        order.sort_by_key(|index| u8::MAX - flags[*index].weight);
+    }
+    for index in order {
+        // A name on the left of its line may have no room there at all.
+        if flags[index].extent().0 < 0.0 {
+            continue;
+        }
+        let fits = |row: &usize| {
+            let placed = flags.iter().filter_map(|other| Some((other, other.row?)));
+            !placed.clone().any(|(other, other_row)| flags[index].is_in_the_way(*row, other, other_row))
+        };
+        flags[index].row = (0..ROWS).find(fits);
+    }
+    flags
+}
+
+/// The events that the name of a line has.
+fn named<'e>(events: &[&'e ChartEvent], detail: Detail) -> Vec<&'e ChartEvent> {
+    let heaviest = events.iter().rev().max_by_key(|event| weight(event.kind));
+    let is_shown = |event: &&&ChartEvent| match (detail, heaviest) {
+        (Detail::All | Detail::Names, _) | (_, None) => true,
+        (Detail::Rates, Some(heaviest)) => event.kind != EventKind::Ended || heaviest.kind == EventKind::Ended,
+        (Detail::First, Some(heaviest)) => std::ptr::eq(**event, *heaviest),
+    };
+    events.iter().filter(is_shown).copied().collect()
+}
+
+/// The name of a line: `slow stopped · fast starts, 1000/s`.
+fn text(events: &[&ChartEvent], detail: Detail) -> String {
+    let one = |event: &ChartEvent| {
+        let verb = verb(event.kind).unwrap_or_default();
+        match &event.rate {
+            Some(rate) if matches!(detail, Detail::All | Detail::Rates) => format!("{} {verb}, {rate}", event.name),
+            _ => format!("{} {verb}", event.name),
+        }
+    };
+    named(events, detail).into_iter().map(one).collect::<Vec<_>>().join(" · ")
+}
+
+/// The sentence about names that are missing on a chart.
+pub(super) fn note(layouts: &[EventLabels]) -> &'static str {
+    if layouts.iter().all(|layout| layout.is_complete) {
+        ""
+    } else {
+        " All events are in the table below."
+    }
+}

@@ -1,0 +1,309 @@
+//! Summary of a scenario run: what it is about, what happened in a sentence or two, and the key figures.
+
+use std::collections::BTreeMap;
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    format,
+    lag::{LagView, drained, peak, rise},
+    page::Tile,
+};
+use crate::analytics::MetricsDocument;
+use crate::inventory::{DeadLetterRow, InventoryDocument};
+use crate::replay::{ReplayDocument, ReplayVerdict};
+use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, ScenarioVerdict};
+use crate::units::counted;
+
+/// The most tiles.
+const TILES: usize = 6;
+
+/// What a run is about, which decides about the picture at the top of its page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// The lag of a group, by its index.
+    Lag(usize),
+    /// Bad records.
+    DeadLetters,
+    /// Replays.
+    Replays,
+    /// Orders by minute.
+    Orders,
+    /// None of these.
+    Other,
+}
+
+/// The results of a run, from the documents of its steps.
+#[derive(Debug)]
+pub(super) struct Summary<'a> {
+    pub(super) document: &'a ScenarioDocument,
+    pub(super) subject: Subject,
+    /// The last metrics, and the step that printed them.
+    pub(super) metrics: Option<(MetricsDocument, &'a str)>,
+    /// Every replay with the name of its step.
+    pub(super) replays: Vec<(&'a str, ReplayDocument)>,
+    /// The bad records by reason, of all processes that wrote a document.
+    pub(super) dead_letters: Vec<DeadLetterRow>,
+    /// Records that the broker acknowledged; `None` without a producer.
+    acknowledged: Option<u64>,
+    /// Orders that the processes decided; `None` if one wrote no document.
+    decided: Option<u64>,
+    busiest: Option<&'a LagSeries>,
+}
+
+impl<'a> Summary<'a> {
+    pub(super) fn of(document: &'a ScenarioDocument, view: &LagView<'a>) -> Self {
+        let inventories: Vec<InventoryDocument> =
+            documents(document, InventoryDocument::SCHEMA).map(|(_, it)| it).collect();
+        let replays: Vec<(&str, ReplayDocument)> = documents(document, "foodstream.replay/1").collect();
+        let metrics = last_metrics(document, &replays);
+        let produced: Vec<Option<u64>> =
+            runs_of(document, "produce").map(|step| step.document.as_ref()?.get("acknowledged")?.as_u64()).collect();
+        let complete = runs_of(document, "inventory").all(|step| step.document.is_some());
+        let dead_letters = merged(&inventories);
+        let orders = inventories.iter().map(|inventory| inventory.orders).fold(0, u64::saturating_add);
+        let busiest = view.busiest();
+        let is_lag = is_about_lag(document);
+        let subject = match busiest {
+            Some(group) if is_lag => Subject::Lag(group),
+            _ if !dead_letters.is_empty() => Subject::DeadLetters,
+            _ if !replays.is_empty() => Subject::Replays,
+            _ if metrics.as_ref().is_some_and(|(metrics, _)| !metrics.by_minute.is_empty()) => Subject::Orders,
+            Some(group) => Subject::Lag(group),
+            None => Subject::Other,
+        };
+        Self {
+            document,
+            subject,
+            metrics,
+            replays,
+            dead_letters,
+            acknowledged: (!produced.is_empty())
+                .then(|| produced.into_iter().try_fold(0, |sum: u64, one| sum.checked_add(one?)))
+                .flatten(),
+            decided: (complete && !inventories.is_empty()).then_some(orders),
+            busiest: busiest.map(|group| &view.groups[group]),
+        }
+    }
+
+    /// What happened, in a sentence or two; empty if that is not known.
+    pub(super) fn story(&self) -> String {
+        match self.subject {
+            // The results of an interrupted run are partial.
+            _ if self.document.verdict == ScenarioVerdict::Interrupted => String::new(),
+            Subject::Lag(_) if self.kills() > 0 => self.story_of_kills(),
+            Subject::Lag(_) => self.busiest.map(rise).unwrap_or_default(),
+            Subject::DeadLetters => self.story_of_dead_letters(),
+            Subject::Replays => self.story_of_replays(),
+            Subject::Orders => self.story_of_orders(),
+            Subject::Other => String::new(),
+        }
+    }
+
+    fn story_of_kills(&self) -> String {
+        let kills = match self.kills() {
+            1 => "A process was killed with kill -9".to_owned(),
+            2 => "Processes were killed twice with kill -9".to_owned(),
+            kills => format!("Processes were killed {} times with kill -9", format::grouped(kills)),
+        };
+        let open = match self.uncommitted() {
+            0 => String::new(),
+            offsets => format!(", with {} in open transactions", counted(offsets, "offset")),
+        };
+        let orders = self.story_of_orders();
+        format!("{kills}{open}.{}{orders}", if orders.is_empty() { "" } else { " " })
+    }
+
+    fn story_of_dead_letters(&self) -> String {
+        let bad = self.bad_records();
+        let orders = self.metrics.as_ref().map(|(metrics, _)| metrics.total_orders).or(self.decided);
+        match (self.acknowledged, orders) {
+            (Some(all), Some(orders)) if bad.checked_add(orders) == Some(all) => format!(
+                "{} of {} records were bad. Each became a dead letter with its reason, and the other {} were decided as orders.",
+                format::grouped(bad),
+                format::grouped(all),
+                format::grouped(orders),
+            ),
+            _ => {
+                let verb = if bad == 1 { "was" } else { "were" };
+                format!("{} {verb} bad. Each became a dead letter with its reason.", counted(bad, "record"))
+            }
+        }
+    }
+
+    fn story_of_replays(&self) -> String {
+        let (identical, all) = (self.identical(), self.replays.len());
+        if identical < all {
+            return format!("{} of {} found a difference.", all - identical, counted(all as u64, "replay"));
+        }
+        let each = if all == 1 { "" } else { " each time" };
+        format!(
+            "{} read {} again. Every metric and every digest was the same{each}.",
+            counted(all as u64, "replay"),
+            counted(self.read_again(), "record")
+        )
+    }
+
+    fn story_of_orders(&self) -> String {
+        let Some((metrics, _)) = &self.metrics else { return String::new() };
+        let inventory = &metrics.inventory;
+        let outcomes = format!(
+            "{} reserved, {} rejected, {} released",
+            format::grouped(inventory.reserved_orders),
+            format::grouped(inventory.rejected_orders),
+            format::grouped(inventory.released_orders),
+        );
+        let orders = counted(metrics.total_orders, "order");
+        match inventory.pending_orders {
+            0 if is_decided_once(metrics) => format!("Each of the {orders} was decided exactly once: {outcomes}."),
+            0 => format!("Decisions about {orders}: {outcomes}."),
+            pending => format!("Decisions about {orders}: {outcomes}, {} pending.", format::grouped(pending)),
+        }
+    }
+
+    /// The key figures that fit the subject.
+    pub(super) fn tiles(&self) -> Vec<Tile> {
+        let mut tiles = Vec::new();
+        let mut tile = |number: String, what: &str| tiles.push(Tile { number, what: what.to_owned() });
+        if self.kills() > 0 {
+            let survived = self.document.verdict == ScenarioVerdict::Passed;
+            tile(format::grouped(self.kills()), if survived { "kills survived" } else { "processes killed" });
+        }
+        if self.uncommitted() > 0 {
+            tile(format::grouped(self.uncommitted()), "offsets in open transactions at the kills");
+        }
+        if let (Subject::Lag(_), Some(group)) = (self.subject, self.busiest) {
+            let highest = peak(group).map_or(0, |(_, messages)| messages);
+            tile(format::grouped(highest), "messages of lag at the peak");
+            if let Some(at) = drained(group).filter(|_| self.kills() == 0) {
+                tile(format::seconds(at), "until the lag was 0 again");
+            }
+        }
+        if !self.replays.is_empty() {
+            tile(format!("{} of {}", self.identical(), self.replays.len()), "replays identical");
+            tile(format::grouped(self.read_again()), "records read again");
+        }
+        if !self.dead_letters.is_empty() {
+            tile(format::grouped(self.bad_records()), "dead letters");
+            tile(format::grouped(self.dead_letters.len() as u64), "reasons");
+        }
+        if let Some((metrics, _)) = &self.metrics {
+            tile(format::grouped(metrics.total_orders), "orders");
+            if self.subject == Subject::Orders {
+                tile(format::grouped(metrics.inventory.reserved_orders), "reserved");
+                tile(format::grouped(metrics.inventory.rejected_orders), "rejected");
+            }
+            match metrics.inventory.pending_orders {
+                0 if is_decided_once(metrics) => tile("0".to_owned(), "orders lost or decided twice"),
+                0 => {}
+                pending => tile(format::grouped(pending), "orders pending"),
+            }
+        } else {
+            if let Some(acknowledged) = self.acknowledged {
+                tile(format::grouped(acknowledged), "orders produced");
+            }
+            if let Some(decided) = self.decided {
+                tile(format::grouped(decided), "orders decided");
+            }
+        }
+        tiles.truncate(TILES - 1);
+        let expectations = &self.document.expectations;
+        if !expectations.is_empty() {
+            let held = expectations.iter().filter(|expectation| expectation.held).count();
+            let number = format!("{} of {}", format::grouped(held as u64), format::grouped(expectations.len() as u64));
+            tiles.push(Tile { number, what: "expectations held".to_owned() });
+        }
+        tiles
+    }
+
+    fn kills(&self) -> u64 {
+        self.document.steps.iter().filter(|step| step.ended_by == Some(EndedBy::Kill)).count() as u64
+    }
+
+    fn uncommitted(&self) -> i64 {
+        self.document.steps.iter().filter_map(|step| step.uncommitted).fold(0, i64::saturating_add)
+    }
+
+    fn bad_records(&self) -> u64 {
+        self.dead_letters.iter().map(|row| row.records).fold(0, u64::saturating_add)
+    }
+
+    fn identical(&self) -> usize {
+        self.replays.iter().filter(|(_, replay)| replay.verdict == ReplayVerdict::Identical).count()
+    }
+
+    fn read_again(&self) -> u64 {
+        self.replays.iter().map(|(_, replay)| replay.records).fold(0, u64::saturating_add)
+    }
+}
+
+/// Whether the script is about lag: it has expectations about more than the lag at the end, or it disturbs a process.
+fn is_about_lag(document: &ScenarioDocument) -> bool {
+    let is_lag = |value: &str| value.starts_with("lag.") && value != "lag.final";
+    document.expectations.iter().any(|expectation| is_lag(&expectation.value))
+        || document.events.iter().any(|event| matches!(event.kind, EventKind::Killed | EventKind::Paused))
+}
+
+/// Whether in each minute and at each restaurant every order has one decision, no fewer and no more.
+fn is_decided_once(metrics: &MetricsDocument) -> bool {
+    let is_one = |total: u64, decisions: [u64; 3]| {
+        decisions.into_iter().try_fold(0, |sum: u64, one| sum.checked_add(one)) == Some(total)
+    };
+    let inventory = &metrics.inventory;
+    metrics.left_out.is_none()
+        && metrics.total_orders > 0
+        && is_one(
+            metrics.total_orders,
+            [inventory.reserved_orders, inventory.rejected_orders, inventory.released_orders],
+        )
+        && metrics.by_minute.iter().all(|row| is_one(row.total, [row.reserved, row.rejected, row.released]))
+        && metrics.by_restaurant.iter().all(|row| is_one(row.total, [row.reserved, row.rejected, row.released]))
+}
+
+/// The steps that run a command.
+fn runs_of<'a>(
+    document: &'a ScenarioDocument,
+    command: &'a str,
+) -> impl Iterator<Item = &'a crate::scenario::StepOutcome> + 'a {
+    document.steps.iter().filter(move |step| step.run.split(' ').find(|word| !word.is_empty()) == Some(command))
+}
+
+/// The documents with this schema, and the steps that printed them.
+fn documents<'a, T: DeserializeOwned>(
+    document: &'a ScenarioDocument,
+    schema: &'a str,
+) -> impl Iterator<Item = (&'a str, T)> + 'a {
+    document.steps.iter().filter_map(move |step| {
+        let found = step.document.as_ref().filter(|found| found.get("schema").is_some_and(|name| *name == schema))?;
+        Some((step.name.as_str(), serde_json::from_value(found.clone()).ok()?))
+    })
+}
+
+/// The last metrics of a run, from a metrics document or a replay, and the step that printed them.
+fn last_metrics<'a>(
+    document: &'a ScenarioDocument,
+    replays: &[(&'a str, ReplayDocument)],
+) -> Option<(MetricsDocument, &'a str)> {
+    let place = |name: &str| document.steps.iter().rposition(|step| step.name == name);
+    let printed = documents(document, "foodstream.metrics/1").last().map(|(name, metrics)| (metrics, name));
+    let replayed = replays.last().map(|(name, replay)| (&replay.after, *name));
+    match (printed, replayed) {
+        (Some(printed), Some(replayed)) if place(printed.1) < place(replayed.1) => {
+            Some((replayed.0.clone(), replayed.1))
+        }
+        (Some(printed), _) => Some(printed),
+        (None, replayed) => replayed.map(|(metrics, name)| (metrics.clone(), name)),
+    }
+}
+
+/// The dead letters of several processes, by reason: the most frequent first.
+fn merged(inventories: &[InventoryDocument]) -> Vec<DeadLetterRow> {
+    let mut by_reason: BTreeMap<&str, DeadLetterRow> = BTreeMap::new();
+    for row in inventories.iter().flat_map(|inventory| &inventory.dead_letters_by_reason) {
+        let known = by_reason.entry(&row.reason).or_insert_with(|| DeadLetterRow { records: 0, ..row.clone() });
+        known.records = known.records.saturating_add(row.records);
+    }
+    let mut rows: Vec<_> = by_reason.into_values().collect();
+    rows.sort_by(|left, right| right.records.cmp(&left.records).then_with(|| left.reason.cmp(&right.reason)));
+    rows
+}

@@ -63,6 +63,9 @@ pub struct ScenarioRun {
     /// Also write the results of all expectations as `JUnit` XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
+    /// Also write the lag chart of the busiest group as an SVG file; for a single script
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

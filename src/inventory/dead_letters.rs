@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::domain::BadRecord;
 use crate::printable::printable;
 
-/// The most bytes of a value that an example shows.
-const SHOWN_BYTES: usize = 200;
+/// The most bytes of a value that an example has: those at its start, and those at its end.
+const SHOWN_BYTES: [usize; 2] = [160, 80];
 
 /// The dead letters of one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,8 @@ pub struct DeadLetterExample {
     pub offset: i64,
     /// The field or byte position of the error.
     pub detail: String,
-    /// The first 200 bytes of its value. Bytes that are not UTF-8 are written as `\xff`, control characters as `\u{1b}`.
-    /// `null` for a record without a value.
+    /// Its value, of a long one the first 160 and the last 80 bytes with `…` between them. Bytes that are not UTF-8 are
+    /// written as `\xff`, control characters as `\u{1b}`. `null` for a record without a value.
     pub value: Option<String>,
     /// The size of its value in bytes.
     pub value_bytes: u64,
@@ -88,19 +88,23 @@ impl DeadLetters {
     }
 }
 
-/// The beginning of a value as text.
+/// A value as text: its start, and its end.
 fn shown(value: &[u8]) -> String {
-    let head = &value[..value.len().min(SHOWN_BYTES)];
-    let mut text = String::with_capacity(head.len());
-    for chunk in head.utf8_chunks() {
+    let [start, end] = SHOWN_BYTES;
+    if value.len() <= start + end {
+        return escaped(value);
+    }
+    format!("{}…{}", escaped(&value[..start]), escaped(&value[value.len() - end..]))
+}
+
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
         text.push_str(&printable(chunk.valid()));
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
             write!(text, "\\x{byte:02x}").unwrap_or_default();
         }
-    }
-    if head.len() < value.len() {
-        text.push('…');
     }
     text
 }
@@ -135,8 +139,8 @@ mod tests {
     #[test]
     fn values_are_escaped_and_cut() {
         assert_eq!(shown(b"{\"a\":\"\xc3\xa9\xff\x1b[2J"), "{\"a\":\"é\\xff\\u{1b}[2J");
-        let long = shown(&[b'a'; 1000]);
-        assert_eq!((long.chars().count(), long.ends_with('…')), (SHOWN_BYTES + 1, true));
-        assert_eq!(shown(&[b'a'; SHOWN_BYTES]).chars().count(), SHOWN_BYTES);
+        let long = shown(&[&[b'a'; 500][..], &[b'z'; 500]].concat());
+        assert_eq!(long, format!("{}…{}", "a".repeat(160), "z".repeat(80)));
+        assert_eq!(shown(&[b'a'; 240]), "a".repeat(240));
     }
 }

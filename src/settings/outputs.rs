@@ -28,6 +28,7 @@ pub fn outputs(arguments: &Cli) -> Result<Vec<PathBuf>, Failure> {
         }
         Command::Scenario(Scenario { command: ScenarioCommand::Run(run) }) => {
             files.extend(run.junit.as_deref().map(|xml| ("--junit", xml)));
+            files.extend(run.svg.as_deref().map(|chart| ("--svg", chart)));
         }
         _ => {}
     }

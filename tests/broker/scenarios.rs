@@ -74,7 +74,8 @@ fn run_script(env: &TestEnv, name: &str) {
 
     let (line, text) = falsified(&fs::read_to_string(script(name)).expect("read"));
     fs::write(env.dir().join("false.toml"), text).expect("written");
-    let args: Vec<&str> = on_the_cluster(env, "false.toml").into_iter().chain(["--junit", "results.xml"]).collect();
+    let files = ["--junit", "results.xml", "--svg", "lag.svg"];
+    let args: Vec<&str> = on_the_cluster(env, "false.toml").into_iter().chain(files).collect();
     let run = ended(env, &args).expect(3);
     assert!(run.stdout.contains("FAILED") && run.stdout.contains("false.toml:"), "{}", run.stdout);
     let document: Value =
@@ -87,6 +88,8 @@ fn run_script(env: &TestEnv, name: &str) {
     let results = fs::read_to_string(env.dir().join("results.xml")).expect("results");
     let count = |mark: &str| results.matches(mark).count();
     assert_eq!((count("<testsuite "), count("<testcase "), count("<failure ")), (1, outcomes.len(), 1), "{results}");
+    let chart = fs::read_to_string(env.dir().join("lag.svg")).expect("a chart");
+    assert!(chart.starts_with("<svg ") && chart.contains(&format!(">{name}: lag")), "{chart}");
     assert_eq!(env.topics(), Vec::<String>::new(), "the topics of the script are deleted");
 }
 

@@ -108,3 +108,21 @@ fn two_outputs_in_one_file_are_refused() {
         assert!(stderr.contains("name the same file") && stderr.contains("hint: use a different"), "{args}: {stderr}");
     }
 }
+
+#[test]
+fn chart_of_several_scripts_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["one", "other"] {
+        let script = format!(
+            "name = {name:?}\ndescription = \"x\"\n[[step]]\nname = \"a\"\nrun = \"produce\"\n\
+             [[expect]]\nstep = \"a\"\nvalue = \"failed\"\nequals = 0\n"
+        );
+        std::fs::write(folder.path().join(format!("{name}.toml")), script).expect("written");
+    }
+    let args = ["scenario", "run", "one.toml", "other.toml", "--svg", "lag.svg"];
+    let output = foodstream(folder.path(), &args).output().expect("ended");
+    let (stdout, stderr) = texts(&output);
+    assert_eq!((output.status.code(), stdout.as_str()), (Some(2), ""), "{stderr}");
+    assert!(stderr.contains("--svg writes the chart of a single script"), "{stderr}");
+    assert!(!folder.path().join("lag.svg").exists() && !folder.path().join("scenario-report").exists());
+}

@@ -1,5 +1,5 @@
-//! Tests of the pages in a real browser: at phone and desktop widths nothing overflows, nothing is blank, and nothing
-//! is fetched.
+//! Tests of the pages in a real browser: at phone and desktop widths and on paper nothing overflows, nothing is blank,
+//! and nothing is fetched; the first screenful says what happened.
 //!
 //! A page runs no script, so another page embeds it in frames of each width and measures it. Without a browser on the
 //! PATH the tests print a note and pass.
@@ -107,11 +107,13 @@ fn facts() -> CommandFacts {
 }
 
 fn pages() -> Vec<(&'static str, String)> {
-    vec![
-        ("scenario", scenario_page(&sample::scenario())),
+    let subjects = sample::subjects().into_iter().map(|(name, document)| (name, scenario_page(&document)));
+    let others = [
+        ("failed", scenario_page(&sample::scenario())),
         ("replay", replay_page(&sample::replay(false), &facts())),
-        ("lag", lag_page(&sample::lag(), &sample::events(), 121.0, &facts())),
-    ]
+        ("lag-page", lag_page(&sample::lag(), &sample::events(), 121.0, &facts())),
+    ];
+    subjects.chain(others).collect()
 }
 
 /// Pages in frames of each width, and a script that measures them.
@@ -134,11 +136,14 @@ window.addEventListener('load', () => {{
     for (const details of inside.querySelectorAll('details')) details.open = true;
     const shown = [...inside.querySelectorAll('svg[role=img]')].filter(svg => svg.getBoundingClientRect().width > 0);
     const letters = shown.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width * 11);
-    const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events')]
+    const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events, .dead-letters')]
       .filter(table => table.scrollWidth > table.parentElement.clientWidth + 1);
+    const header = inside.querySelector('header');
+    const bottom = where => Math.max(0, ...[...header.querySelectorAll(where)].map(part => part.getBoundingClientRect().bottom));
     lines.push(['found', frame.title, frame.clientWidth, root.scrollWidth, root.scrollHeight, shown.length,
       Math.floor(Math.min(99, ...letters) * 10), scrolled.length,
-      frame.contentWindow.performance.getEntriesByType('resource').length].join(' '));
+      frame.contentWindow.performance.getEntriesByType('resource').length,
+      Math.ceil(bottom('.verdict')), Math.ceil(bottom('.tiles')), Math.ceil(bottom('figure, table'))].join(' '));
   }}
   document.getElementById('found').textContent = lines.join('\\n');
 }});
@@ -158,6 +163,10 @@ struct Measured {
     smallest_letter: u32,
     scrolled_tables: u32,
     fetched: u32,
+    /// The lower edges of the verdict, the tiles, and the picture or table next to them.
+    verdict: u32,
+    tiles: u32,
+    picture: u32,
 }
 
 fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u32]) -> (Vec<Measured>, Vec<String>) {
@@ -166,7 +175,7 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
     let (dom, asked) = run(browser, folder, &["--dump-dom".to_owned(), format!("file://{}", file.display())]);
     let found = dom.lines().filter_map(|line| line.split_once("found ").map(|(_, rest)| rest));
     let found = found
-        .filter(|rest| rest.split_whitespace().count() >= 8)
+        .filter(|rest| rest.split_whitespace().count() >= 11)
         .map(|rest| {
             let mut words = rest.trim_end_matches("</pre>").split_whitespace();
             let name = words.next().expect("a name").to_owned();
@@ -180,6 +189,9 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
                 smallest_letter: number(),
                 scrolled_tables: number(),
                 fetched: number(),
+                verdict: number(),
+                tiles: number(),
+                picture: number(),
             }
         })
         .collect();
@@ -191,7 +203,7 @@ fn pages_fit_all_widths_and_fetch_nothing() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let pages = pages();
-    let widths = [320, 390, 640, 768, 1280];
+    let widths = [320, 390, 640, 800, 1400];
     let (found, asked) = measure(&browser, folder.path(), &pages, &widths);
     assert_eq!(asked, Vec::<String>::new(), "fetched something");
     assert_eq!(found.len(), pages.len() * widths.len(), "{found:?}");
@@ -211,6 +223,49 @@ fn pages_fit_all_widths_and_fetch_nothing() {
 }
 
 #[test]
+fn first_screenful_says_what_happened() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let pages: Vec<_> = pages().into_iter().filter(|(name, _)| *name != "failed").collect();
+    let (found, _) = measure(&browser, folder.path(), &pages, &[400, 1400]);
+    assert_eq!(found.len(), pages.len() * 2, "{found:?}");
+    for measured in found {
+        assert!(measured.verdict > 0 && measured.tiles > 0, "{measured:?}");
+        if measured.width == 1400 {
+            let lowest = measured.verdict.max(measured.tiles).max(measured.picture);
+            assert!(lowest <= 900, "below the first screenful of 900 pixels: {measured:?}");
+            assert!(measured.picture > 0 || measured.name == "replay", "neither picture nor table: {measured:?}");
+        } else {
+            assert!(measured.verdict <= 800, "below the first screenful of a phone: {measured:?}");
+        }
+    }
+}
+
+#[test]
+fn paper_has_every_chart_and_no_overflow() {
+    let Some(browser) = browser() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    // The rules for paper on a screen as wide as A4 within its margins.
+    let printed = |(name, page): (&'static str, String)| {
+        assert!(page.contains("@media print {"));
+        (name, page.replace("@media print {", "@media all {"))
+    };
+    let pages: Vec<_> = pages().into_iter().map(printed).collect();
+    let (found, _) = measure(&browser, folder.path(), &pages, &[680]);
+    assert_eq!(found.len(), pages.len(), "{found:?}");
+    for measured in found {
+        assert!(measured.scroll_width <= 680 && measured.charts >= 2, "{measured:?}");
+        assert_eq!(measured.scrolled_tables, 0, "{measured:?}");
+    }
+    let (page, pdf) = (folder.path().join("page.html"), folder.path().join("page.pdf"));
+    fs::write(&page, scenario_page(&sample::scenario())).expect("written");
+    let arguments = [format!("--print-to-pdf={}", pdf.display()), format!("file://{}", page.display())];
+    run(&browser, folder.path(), &arguments);
+    let pdf = fs::read(&pdf).expect("a document");
+    assert!(pdf.starts_with(b"%PDF-") && pdf.len() > 20_000, "{} bytes", pdf.len());
+}
+
+#[test]
 fn measurement_detects_planted_mistakes() {
     let Some(browser) = browser() else { return };
     let folder = tempfile::tempdir().expect("a folder");
@@ -227,13 +282,15 @@ fn screenshots_are_not_blank() {
     let folder = tempfile::tempdir().expect("a folder");
     let pages = pages();
     let mut grounds = Vec::new();
-    for dark in [false, true] {
+    let looks = [(400, false), (800, false), (1400, false), (400, true), (800, true), (1400, true)];
+    for (index, (width, dark)) in looks.into_iter().enumerate() {
         let file = folder.path().join("page.html");
-        fs::write(&file, &pages[0].1).expect("written");
-        let shot = folder.path().join(format!("{dark}.png"));
+        // A page of another subject at each width.
+        fs::write(&file, &pages[index % 3].1).expect("written");
+        let shot = folder.path().join(format!("{width}-{dark}.png"));
         let mut arguments = vec![
             format!("--screenshot={}", shot.display()),
-            "--window-size=1280,2400".to_owned(),
+            format!("--window-size={width},1600"),
             format!("file://{}", file.display()),
         ];
         if dark {
@@ -241,16 +298,18 @@ fn screenshots_are_not_blank() {
         }
         run(&browser, folder.path(), &arguments);
         let pixels = pixels(&fs::read(&shot).expect("a screenshot"));
-        grounds.push(pixels[0]);
+        grounds.push((pixels[0], dark));
         let mut colours = pixels.clone();
         colours.sort_unstable();
         colours.dedup();
-        assert!(colours.len() > 200, "only {} colours", colours.len());
+        assert!(colours.len() > 100, "only {} colours at {width}", colours.len());
         let ground = pixels.iter().filter(|pixel| **pixel == pixels[0]).count();
         assert!(ground * 100 / pixels.len() < 98, "{} of {} pixels are the ground", ground, pixels.len());
     }
     let brightness = |pixel: &[u8; 3]| pixel.iter().map(|channel| u32::from(*channel)).sum::<u32>();
-    assert!(brightness(&grounds[0]) > 600 && brightness(&grounds[1]) < 200, "light, then dark: {grounds:?}");
+    for (ground, dark) in &grounds {
+        assert!(if *dark { brightness(ground) < 200 } else { brightness(ground) > 600 }, "{dark}: {ground:?}");
+    }
 }
 
 /// The pixels of a PNG in the browser's format: eight bits a channel, not interlaced.

@@ -283,6 +283,44 @@ fn told(document: &impl serde::Serialize) -> Value {
     serde_json::to_value(document).expect("documents serialize")
 }
 
+/// The document of an `inventory` that found bad records.
+fn decided() -> Value {
+    let row = |reason: &str, records: u64, value: Option<&str>| {
+        json!({"reason": reason, "records": records, "example": {
+            "topic": "throttled-lag.order-events", "partition": 3, "offset": 812, "detail": "byte 41: a string has no end",
+            "value": value, "value_bytes": value.map_or(0, str::len),
+        }})
+    };
+    json!({
+        "schema": "foodstream.inventory/1", "orders": 9_795, "reserved": 9_000, "rejected": 700, "released": 95,
+        "dead_letters": 23, "dead_letters_by_reason": [
+            row("bad_value", 4, Some("{\"event_type\":\"OrderPlaced\",\"order_id\":\"0c488716-6a0b-8721-80d0-1136490c654a\",\"quantity\":-1}")),
+            row("no_value", 1, None),
+            row("not_json", 15, Some("{\"event_type\":\"Ord")),
+            row("not_utf8", 3, Some("{\"event_type\":\"\\xff\\u{1b}[2J\"}")),
+        ],
+        "skipped": 0, "transactions_committed": 9, "transactions_aborted": 0, "restored_records": 0,
+        "elapsed_seconds": 1.5, "orders_per_second": 6_530.0, "committed": [{"partition": 0, "offset": 1_700}],
+    })
+}
+
+/// Runs that passed, one for each subject of a page.
+pub(crate) fn subjects() -> Vec<(&'static str, ScenarioDocument)> {
+    let mut lag = scenario();
+    lag.verdict = ScenarioVerdict::Passed;
+    lag.expectations.iter_mut().for_each(|expectation| expectation.held = true);
+    let mut calm = lag.clone();
+    calm.events.retain(|event| event.kind != EventKind::Killed);
+    calm.steps.retain(|step| step.ended_by != Some(EndedBy::Kill));
+    calm.expectations.retain(|expectation| !expectation.value.starts_with("lag."));
+    let mut bad_records = calm.clone();
+    bad_records.steps[1].document = Some(decided());
+    let replays = calm.clone();
+    let mut orders = calm.clone();
+    orders.steps.retain(|step| step.name != "again");
+    vec![("lag", lag), ("bad-records", bad_records), ("replays", replays), ("orders", orders)]
+}
+
 /// A run of a script like `throttled-lag`, in which one of thirty expectations failed.
 pub(crate) fn scenario() -> ScenarioDocument {
     let produced =

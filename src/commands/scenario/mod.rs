@@ -31,7 +31,7 @@ struct ScenariosDocument<'a> {
 pub fn run(context: &Context, arguments: &cli::ScenarioRun) -> Outcome {
     let files = read(context, chosen(context, &arguments.scripts)?)?;
     let report = context.open_report()?;
-    let mut outputs = RunFiles::open(&arguments.out, arguments.junit.as_deref(), &files)?;
+    let mut outputs = RunFiles::open(arguments, &files)?;
     let program = std::env::current_exe()
         .map_err(|error| Failure::new(Code::Unexpected, format!("the path of this program is unknown: {error}")))?;
     let stage = RunContext { program, console: &context.console, shutdown: &context.shutdown };

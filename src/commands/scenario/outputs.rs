@@ -2,11 +2,12 @@
 //! runs.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::scripts::ScriptFile;
+use crate::cli;
 use crate::exit::{Code, Failure};
 use crate::output::OutputFile;
 use crate::printable::{self, printable};
@@ -19,11 +20,17 @@ pub(super) struct RunFiles {
     /// Page and document of each script, until written.
     pairs: Vec<Option<(OutputFile, OutputFile)>>,
     junit: Option<OutputFile>,
+    svg: Option<OutputFile>,
 }
 
 impl RunFiles {
     /// Opens all files and creates the directory if necessary. Fails with exit code 8 if one of them cannot be written.
-    pub fn open(folder: &Path, junit: Option<&Path>, files: &[ScriptFile]) -> Result<Self, Failure> {
+    pub fn open(arguments: &cli::ScenarioRun, files: &[ScriptFile]) -> Result<Self, Failure> {
+        let cli::ScenarioRun { out: folder, junit, svg, .. } = arguments;
+        if svg.is_some() && files.len() != 1 {
+            return Err(Failure::new(Code::Usage, "--svg writes the chart of a single script, but there are several")
+                .hint("give one script, and run the others without --svg"));
+        }
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(Code::Output, format!("{} cannot be created: {error}", folder.display()))
                 .hint("choose another directory with --out; nothing has been run yet")
@@ -34,7 +41,8 @@ impl RunFiles {
             Ok(Some((page, OutputFile::open(&folder.join(format!("{name}.json")))?)))
         };
         let pairs = files.iter().map(pair).collect::<Result<_, _>>()?;
-        Ok(Self { folder: folder.to_owned(), pairs, junit: junit.map(OutputFile::open).transpose()? })
+        let open = |path: &Option<PathBuf>| path.as_deref().map(OutputFile::open).transpose();
+        Ok(Self { folder: folder.clone(), pairs, junit: open(junit)?, svg: open(svg)? })
     }
 
     pub fn write(&mut self, index: usize, document: &ScenarioDocument) -> Result<(), Failure> {
@@ -44,6 +52,9 @@ impl RunFiles {
     }
 
     pub fn finish(&mut self, documents: &[ScenarioDocument]) -> Result<(), Failure> {
+        if let (Some(file), [document]) = (self.svg.take(), documents) {
+            file.finish(&report::html::lag_svg(document))?;
+        }
         let Some(file) = self.junit.take() else { return Ok(()) };
         let text = junit(documents)
             .to_string()

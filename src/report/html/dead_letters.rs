@@ -8,8 +8,8 @@ use crate::printable::line;
 use crate::report::printable;
 use crate::units::{bytes, grouped};
 
-/// The most characters of a value that are shown.
-const SHOWN: usize = 96;
+/// The most characters of a value that are shown: those at its start, and those at its end.
+const SHOWN: [usize; 2] = [38, 26];
 
 #[derive(Debug, Template)]
 #[template(
@@ -22,7 +22,7 @@ const SHOWN: usize = 96;
 {% for row in rows %}<tr><th scope="row"><code>{{ row.reason }}</code> <span class="quiet">{{ row.meaning }}</span></th>
 <td class="number">{{ row.records }}</td>
 <td>{% if let Some(value) = row.value %}<code>{{ value }}</code>{% else %}<span class="quiet">no value</span>{% endif %}
-<span class="quiet">{{ row.place }}: {{ row.detail }}</span></td></tr>
+<span class="detail">{{ row.detail }}</span> <span class="quiet">{{ row.place }}</span></td></tr>
 {% endfor %}
 </tbody>
 </table></div>
@@ -54,7 +54,7 @@ impl DeadLetterTable {
                 records: grouped(row.records),
                 value: example.value.as_deref().map(shown),
                 place: format!(
-                    "{}, partition {}, offset {}, {}",
+                    "{} partition {}, offset {}, {}",
                     format::cut(&printable(&example.topic)),
                     example.partition,
                     format::grouped(example.offset),
@@ -67,13 +67,16 @@ impl DeadLetterTable {
     }
 }
 
-/// The beginning of a value, which is escaped in the document.
+/// The start and the end of a value, which is escaped in the document.
 fn shown(value: &str) -> String {
     let text = line(value);
-    match text.char_indices().nth(SHOWN) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.into_owned(),
+    let [start, end] = SHOWN;
+    let all = text.chars().count();
+    if all <= start + end + 1 {
+        return text.into_owned();
     }
+    let (first, last) = (text.chars().take(start), text.chars().skip(all - end));
+    first.chain(['…']).chain(last).collect()
 }
 
 fn meaning(reason: &str) -> &'static str {

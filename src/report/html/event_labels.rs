@@ -9,8 +9,8 @@ use crate::scenario::{EventKind, RunEvent, StepOutcome};
 
 /// The height of a row of names.
 pub(super) const ROW: f64 = 17.0;
-/// The most rows of names.
-const ROWS: usize = 4;
+/// The most rows of names: on a wide chart, on a narrow one.
+const ROWS: [usize; 2] = [4, 6];
 /// Events that are closer than this share a line.
 const TOGETHER: f64 = 14.0;
 /// The distance between a line and its name, and between two names.
@@ -94,6 +94,8 @@ enum Detail {
     Names,
     /// Of the events on a line the one that matters most.
     First,
+    /// The same, of a repeated step only its number: `#3 killed`.
+    Short,
 }
 
 /// A line with its name.
@@ -144,10 +146,10 @@ impl EventLabels {
     /// Lays out the names on a chart of this width.
     pub(super) fn new(events: &[ChartEvent], x: &Scale, width: f64) -> Self {
         let clusters = clusters(events, x);
-        for detail in [Detail::All, Detail::Rates, Detail::Names, Detail::First] {
+        for detail in [Detail::All, Detail::Rates, Detail::Names, Detail::First, Detail::Short] {
             let flags = arranged(&clusters, detail, width);
             let has_room = flags.iter().all(|flag| flag.row.is_some());
-            if has_room || detail == Detail::First {
+            if has_room || detail == Detail::Short {
                 let is_named = |(_, events): &(f64, Vec<&ChartEvent>)| named(events, detail).len() == events.len();
                 return Self { flags, is_complete: has_room && clusters.iter().all(is_named) };
             }
@@ -176,10 +178,8 @@ impl EventLabels {
     pub(super) fn draw_names(&self, marks: &mut Vec<Mark>, rows_end: f64) {
         for flag in &self.flags {
             let Some(row) = flag.row else { continue };
-            let (anchor, place) = match flag.is_left {
-                true => (Anchor::End, flag.place - GAP),
-                false => (Anchor::Start, flag.place + GAP),
-            };
+            let (anchor, place) =
+                if flag.is_left { (Anchor::End, flag.place - GAP) } else { (Anchor::Start, flag.place + GAP) };
             let class = if flag.has_kill { "event-name kill" } else { "event-name" };
             let at = Point(place, baseline(row, rows_end));
             marks.push(Mark::Text { class, at, anchor, text: flag.text.clone() });
@@ -227,7 +227,7 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
     };
     let mut flags: Vec<Flag> = clusters.iter().map(flag).collect();
     let mut order: Vec<usize> = (0..flags.len()).rev().collect();
-    if detail == Detail::First {
+    if detail == Detail::Short {
         // A stable sort: those of the same weight stay in order.
         order.sort_by_key(|index| u8::MAX - flags[*index].weight);
     }
@@ -240,7 +240,8 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
             let placed = flags.iter().filter_map(|other| Some((other, other.row?)));
             !placed.clone().any(|(other, other_row)| flags[index].is_in_the_way(*row, other, other_row))
         };
-        flags[index].row = (0..ROWS).find(fits);
+        let rows = ROWS[usize::from(width < 600.0)];
+        flags[index].row = (0..rows).find(fits);
     }
     flags
 }
@@ -251,7 +252,7 @@ fn named<'e>(events: &[&'e ChartEvent], detail: Detail) -> Vec<&'e ChartEvent> {
     let is_shown = |event: &&&ChartEvent| match (detail, heaviest) {
         (Detail::All | Detail::Names, _) | (_, None) => true,
         (Detail::Rates, Some(heaviest)) => event.kind != EventKind::Ended || heaviest.kind == EventKind::Ended,
-        (Detail::First, Some(heaviest)) => std::ptr::eq(**event, *heaviest),
+        (Detail::First | Detail::Short, Some(heaviest)) => std::ptr::eq(**event, *heaviest),
     };
     events.iter().filter(is_shown).copied().collect()
 }
@@ -260,9 +261,11 @@ fn named<'e>(events: &[&'e ChartEvent], detail: Detail) -> Vec<&'e ChartEvent> {
 fn text(events: &[&ChartEvent], detail: Detail) -> String {
     let one = |event: &ChartEvent| {
         let verb = verb(event.kind).unwrap_or_default();
+        let number = event.name.find('#').filter(|_| detail == Detail::Short);
+        let name = &event.name[number.unwrap_or_default()..];
         match &event.rate {
-            Some(rate) if matches!(detail, Detail::All | Detail::Rates) => format!("{} {verb}, {rate}", event.name),
-            _ => format!("{} {verb}", event.name),
+            Some(rate) if matches!(detail, Detail::All | Detail::Rates) => format!("{name} {verb}, {rate}"),
+            _ => format!("{name} {verb}"),
         }
     };
     named(events, detail).into_iter().map(one).collect::<Vec<_>>().join(" · ")
@@ -270,9 +273,5 @@ fn text(events: &[&ChartEvent], detail: Detail) -> String {
 
 /// The sentence about names that are missing on a chart.
 pub(super) fn note(layouts: &[EventLabels]) -> &'static str {
-    if layouts.iter().all(|layout| layout.is_complete) {
-        ""
-    } else {
-        " All events are in the table below."
-    }
+    if layouts.iter().all(|layout| layout.is_complete) { "" } else { " All events are in the table below." }
 }

@@ -69,8 +69,8 @@ impl LagChart<'_> {
             marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text });
         }
         if self.unit == Unit::Count {
-            let at = Point(LEFT - 6.0, top - 10.0);
-            marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text: "messages".to_owned() });
+            let at = Point(1.0, top - 10.0);
+            marks.push(Mark::Text { class: "clock", at, anchor: Anchor::Start, text: "messages".to_owned() });
         }
         self.axis.draw(&mut marks, size, bottom);
         let runs = unbroken(&samples);

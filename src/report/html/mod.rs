@@ -59,12 +59,10 @@ pub fn scenario_page(document: &ScenarioDocument) -> String {
     Html::of(&scenario::page(document)).to_string()
 }
 
-/// The lag chart of a run's busiest group as an SVG file; `None` if no group had lag.
+/// The lag chart of a run's busiest group as an SVG file. Without lag it has a sentence in the place of the chart.
 #[must_use]
-pub fn lag_svg(document: &ScenarioDocument) -> Option<String> {
-    let view = scenario::lag_view(document);
-    let group = view.busiest()?;
-    Some(svg_file::of(&view, group, &document.name))
+pub fn lag_svg(document: &ScenarioDocument) -> String {
+    svg_file::of(&scenario::lag_view(document), &document.name)
 }
 
 /// The page of a replay.

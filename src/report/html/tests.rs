@@ -75,13 +75,15 @@ fn lag_page_is_stable() {
 fn pages() -> Vec<String> {
     let mut interrupted = sample::scenario();
     interrupted.verdict = ScenarioVerdict::Interrupted;
-    vec![
+    let of_subjects = sample::subjects().into_iter().map(|(_, document)| scenario_page(&document));
+    let others = vec![
         scenario_page(&sample::scenario()),
         scenario_page(&interrupted),
         replay_page(&sample::replay(true), &facts()),
         replay_page(&sample::replay(false), &facts()),
         lag_page(&sample::lag(), &sample::events(), 121.0, &facts()),
-    ]
+    ];
+    of_subjects.chain(others).collect()
 }
 
 #[test]
@@ -103,12 +105,14 @@ fn verdict_and_failures_come_first() {
     let order = [
         "1 of 30 expectations failed",
         "Failed expectations",
+        "<figure>",
         "expectations held",
-        ">Orders per minute</h2>",
         ">Lag over time</h2>",
-        ">Before and after the replay</h2>",
-        ">Rejected orders</h2>",
+        ">Timeline</h2>",
         ">Expectations</h2>",
+        ">Orders per minute</h2>",
+        ">Rejected orders</h2>",
+        ">Before and after the replay</h2>",
         ">Commands</h2>",
         ">Seeds and versions</h2>",
         ">What this run does not show</h2>",
@@ -120,6 +124,111 @@ fn verdict_and_failures_come_first() {
         &page[at("expectations failed")..][..300]
     );
     assert!(page.contains("20261122007"), "a seed has no separators");
+}
+
+/// The part of a page above its first section.
+fn header(page: &str) -> &str {
+    page.split_once("<header>").and_then(|(_, rest)| rest.split_once("</header>")).expect("a header").0
+}
+
+#[test]
+fn header_says_what_happened() {
+    let pages: std::collections::BTreeMap<_, _> =
+        sample::subjects().into_iter().map(|(name, document)| (name, scenario_page(&document))).collect();
+    let has = |name: &str, texts: &[&str]| {
+        let header = header(&pages[name]);
+        for text in texts {
+            assert!(header.contains(text), "{name}: {text} is missing in {header}");
+        }
+    };
+    has("lag", &["A process was killed with kill -9, with 120 offsets in open transactions.", "<dd>1</dd>"]);
+    has("lag", &["kills survived", "peak 2,06", "slow killed", "orders starts, 80/s", "12:41:07 UTC", "30 of 30"]);
+    has(
+        "bad-records",
+        &["23 records were bad. Each became a dead letter with its reason.", "throttled-lag.order-events-dlq"],
+    );
+    has("bad-records", &["<dd>4</dd>", "not_utf8", "no value", "throttled-lag.order-events partition 3, offset 812"]);
+    has(
+        "bad-records",
+        &["\\xff\\u{1b}[2J", "byte 41: a string has no end", "{&#34;event_type&#34;:&#34;OrderPlaced&#34;,&#34;or…"],
+    );
+    has("replays", &["1 replay read 29,918 records again. Every metric and every digest was the same.", "1 of 1"]);
+    has(
+        "orders",
+        &["Decisions about 9,981 orders: 8,837 reserved", "orders pending", "Orders per minute of event time"],
+    );
+    assert!(!header(&pages["orders"]).contains("lost or decided twice"), "not while orders are pending");
+    let at = |name: &str, text: &str| pages[name].find(text).expect(text);
+    assert!(at("bad-records", "Bad records by reason") < at("bad-records", "<main>"));
+    assert!(at("lag", "id=\"lag0-wide-title\"") < at("lag", "<main>"));
+    for page in pages.values() {
+        assert_eq!(page.matches("id=\"lag0-wide-title\"").count(), 1, "one chart, at the top or in its section");
+    }
+}
+
+#[test]
+fn quiet_groups_have_a_line_and_no_chart() {
+    let (_, mut document) = sample::subjects().swap_remove(3);
+    document.lag[0].samples.iter_mut().for_each(|sample| sample.messages = sample.messages.map(|_| 0));
+    document.lag[1].samples.iter_mut().for_each(|sample| sample.messages = None);
+    document.lag.iter_mut().for_each(|group| group.predictions.clear());
+    let page = scenario_page(&document);
+    assert!(page.contains("throttled-lag.inventory-consumer-group: the lag was 0 in the 235 of 243 samples in which"));
+    assert!(page.contains("throttled-lag.analytics-consumer-group: the lag is unknown in 243 samples"));
+    assert!(!page.contains("lag-line") || !page.contains("id=\"lag0"), "a chart without lag");
+}
+
+#[test]
+fn charts_of_a_page_have_the_same_time_axis() {
+    let page = scenario_page(&sample::scenario());
+    let chart = |id: &str| {
+        let (_, rest) = page.split_once(&format!("<title id=\"{id}-wide-title\">")).unwrap_or_else(|| panic!("{id}"));
+        rest.split_once("</svg>").expect("an end").0
+    };
+    // Of each chart the ticks of the time axis: their place and their text.
+    let ticks = |id: &str| -> Vec<(String, String)> {
+        let lines = chart(id).lines().filter(|line| line.contains("text-anchor=\"middle\"") && line.contains(" s<"));
+        let lines = lines.filter(|line| !line.contains("peak"));
+        let part = |line: &str, from: &str, to: char| {
+            line.split_once(from).and_then(|(_, rest)| rest.split_once(to)).map(|(part, _)| part.to_owned())
+        };
+        lines.filter_map(|line| Some((part(line, " x=\"", '"')?, part(line, ">", '<')?))).collect()
+    };
+    let first = ticks("lag0");
+    assert!(first.len() > 5 && first[0].1 == "0 s", "{first:?}");
+    for id in ["lag0seconds", "lag1", "lag1seconds", "timeline"] {
+        assert_eq!(ticks(id), first, "{id}");
+    }
+}
+
+#[test]
+fn svg_file_is_a_whole_picture() {
+    let svg = lag_svg(&sample::scenario());
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 960 "), "{}", &svg[..200]);
+    for text in ["peak 2,06", "slow killed", "prefers-color-scheme: dark", "class=\"paper\"", "predicted end"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(svg.len() < 30_000, "{} bytes", svg.len());
+    assert_eq!(svg, lag_svg(&sample::scenario()));
+    let mut quiet = sample::scenario();
+    quiet.lag.clear();
+    assert!(lag_svg(&quiet).contains("No group had lag."));
+}
+
+/// Checks the tags of an SVG file like those of a page.
+fn check_svg(svg: &str) -> Result<(), TestCaseError> {
+    let (head, rest) = svg.split_once("<style>").expect("a style");
+    let (_, tail) = rest.split_once("</style>").expect("its end");
+    let page = format!("<!doctype html><style>\n{}</style>{head}{tail}", page::STYLE);
+    for tag in tags(&page).map_err(TestCaseError::fail)? {
+        let is_known = ["svg", "title", "desc", "rect", "text", "g", "path", "circle"].contains(&tag.name.as_str());
+        prop_assert!(is_known, "<{}>", tag.name);
+        for (name, value) in &tag.attributes {
+            let is_ours = value.chars().all(|c| c.is_ascii_alphanumeric() || " -_.,:/()".contains(c));
+            prop_assert!(is_ours, "{}={:?}", name, value);
+        }
+    }
+    Ok(())
 }
 
 #[test]
@@ -361,12 +470,17 @@ proptest! {
     fn hostile_text_anywhere_stays_text(texts in prop::collection::vec(hostile(), 1..24)) {
         let mut run = small();
         run.steps.push(sample::scenario().steps.pop().expect("a replay"));
+        let (_, bad_records) = sample::subjects().swap_remove(1);
+        let shown = scenario_page(&poison(&bad_records, &texts));
+        check(&shown)?;
+        prop_assert!(shown.contains("Bad records by reason"));
         run.verdict = ScenarioVerdict::Interrupted;
         let run = poison(&run, &texts);
         prop_assert!(run.steps.last().and_then(|step| step.document.clone()).is_some());
         let page = scenario_page(&run);
         prop_assert!(page.contains("Before and after the replay"), "hostile names do not remove sections");
         check(&page)?;
+        check_svg(&lag_svg(&run))?;
         let text = |index: usize| texts[index % texts.len()].clone();
         let facts = CommandFacts {
             command: text(0), group: text(1), broker: text(2), version: text(3), librdkafka: text(4), started: text(5),
@@ -388,6 +502,7 @@ proptest! {
         run.lag[0].predictions[0].drained_at_seconds = seen;
         run.expectations.push(ExpectationOutcome { seen: json!(seen), ..run.expectations[0].clone() });
         check(&scenario_page(&run))?;
+        check_svg(&lag_svg(&run))?;
         check(&lag_page(&run.lag, &run.events, elapsed, &facts()))?;
     }
 }

@@ -21,7 +21,7 @@ const SHOWN: [usize; 2] = [38, 26];
 <tbody>
 {% for row in rows %}<tr><th scope="row"><code>{{ row.reason }}</code> <span class="quiet">{{ row.meaning }}</span></th>
 <td class="number">{{ row.records }}</td>
-<td>{% if let Some(value) = row.value %}<code>{{ value }}</code>{% else %}<span class="quiet">no value</span>{% endif %}
+<td>{% if let Some(value) = row.value %}<code>{{ value }}</code>{% endif %}
 <span class="detail">{{ row.detail }}</span> <span class="quiet">{{ row.place }}</span></td></tr>
 {% endfor %}
 </tbody>
@@ -84,11 +84,11 @@ fn meaning(reason: &str) -> &'static str {
         "no_value" => "the record has no value",
         "not_utf8" => "the value is not UTF-8",
         "not_json" => "the value is not one JSON object",
-        "too_deep" => "arrays and objects are nested too deep",
+        "too_deep" => "nested too deep",
         "duplicate_field" => "a field appears twice",
         "missing_field" => "a required field is missing",
         "wrong_type" => "a field has the wrong JSON type",
-        "bad_value" => "a field has a value that is not allowed",
+        "bad_value" => "a value is not allowed",
         _ => "",
     }
 }

@@ -149,7 +149,14 @@ impl EventLabels {
         for detail in [Detail::All, Detail::Rates, Detail::Names, Detail::First, Detail::Short] {
             let flags = arranged(&clusters, detail, width);
             let has_room = flags.iter().all(|flag| flag.row.is_some());
-            if has_room || detail == Detail::Short {
+            let is_enough = match detail {
+                Detail::All | Detail::Rates | Detail::Names => has_room,
+                Detail::First => {
+                    flags.iter().all(|flag| flag.row.is_some() || flag.weight < weight(EventKind::Stopped))
+                }
+                Detail::Short => true,
+            };
+            if is_enough {
                 let is_named = |(_, events): &(f64, Vec<&ChartEvent>)| named(events, detail).len() == events.len();
                 return Self { flags, is_complete: has_room && clusters.iter().all(is_named) };
             }
@@ -217,7 +224,7 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
         let name_width = if has_kill { width_of(&text) } else { width_of(&text) * 0.9 };
         Flag {
             place: *place,
-            is_left: place + GAP + name_width > width - 1.0,
+            is_left: place + GAP + width_of(&text) > width - 1.0,
             width: name_width,
             text,
             row: None,
@@ -227,13 +234,13 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
     };
     let mut flags: Vec<Flag> = clusters.iter().map(flag).collect();
     let mut order: Vec<usize> = (0..flags.len()).rev().collect();
-    if detail == Detail::Short {
+    if matches!(detail, Detail::First | Detail::Short) {
         // A stable sort: those of the same weight stay in order.
         order.sort_by_key(|index| u8::MAX - flags[*index].weight);
     }
     for index in order {
         // A name on the left of its line may have no room there at all.
-        if flags[index].extent().0 < 0.0 {
+        if flags[index].is_left && flags[index].place - GAP < width_of(&flags[index].text) {
             continue;
         }
         let fits = |row: &usize| {

@@ -255,8 +255,8 @@ mod tests {
         let samples = vec![(0.0, Some(0.0)), (100.0, Some(9.0))];
         let apart = [
             event(0.0, EventKind::Started, "slow"),
-            event(5.0, EventKind::Killed, "slow"),
-            event(5.1, EventKind::Throttled, "fast"),
+            event(12.0, EventKind::Killed, "slow"),
+            event(12.1, EventKind::Throttled, "fast"),
             event(99.0, EventKind::Ended, "fast"),
         ];
         for size in sizes() {

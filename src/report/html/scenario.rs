@@ -20,6 +20,8 @@ use crate::topics::Names;
 
 /// The most failed expectations right below the verdict. The section of expectations has all of them.
 const AT_THE_TOP: usize = 10;
+/// The longest value in the table of expectations, in characters.
+const LONGEST_VALUE: usize = 110;
 
 /// The page of a run.
 pub(super) fn page(document: &ScenarioDocument) -> Page {
@@ -211,11 +213,11 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ht
             )),
             Cell::Text(match &expectation.why {
                 Some(why) => {
-                    format!("{}; {}", format::cut(&printable(&expectation.expected)), format::cut(&printable(why)))
+                    format!("{}; {}", shortened(&printable(&expectation.expected)), format::cut(&printable(why)))
                 }
-                None => format::cut(&printable(&expectation.expected)),
+                None => shortened(&printable(&expectation.expected)),
             }),
-            Cell::Number(format::cut(&printable(&expectation.seen_text()))),
+            Cell::Number(shortened(&printable(&expectation.seen_text()))),
             verdict,
             Cell::Number(expectation.line.to_string()),
         ]
@@ -226,6 +228,14 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ht
         heads: vec![("value", false), ("expected", false), ("seen", true), ("verdict", false), ("line", true)],
         rows: rows.collect(),
         fold: Collapse::Never,
+    }
+}
+
+/// The beginning of a long value, such as a list. The document has more of it.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_VALUE) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
     }
 }
 

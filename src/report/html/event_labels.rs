@@ -71,7 +71,7 @@ const fn verb(kind: EventKind) -> Option<&'static str> {
     }
 }
 
-/// How much an event matters if there is no room for all.
+/// How much an event matters if not every name fits.
 const fn weight(kind: EventKind) -> u8 {
     match kind {
         EventKind::Killed => 5,
@@ -105,7 +105,7 @@ struct Flag {
     text: String,
     width: f64,
     is_left: bool,
-    /// The row, counted from the chart; `None` if there is no room for its name.
+    /// The row, counted from the chart; `None` if its name does not fit.
     row: Option<usize>,
     has_kill: bool,
     weight: u8,

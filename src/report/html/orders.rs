@@ -49,7 +49,8 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str, is_at_the_to
 pub(super) fn orders_figure(metrics: &MetricsDocument) -> Figure {
     let sizes = [Size::Wide, Size::Narrow];
     let mut figure = minutes_figure("orders", "Orders per minute by outcome", &minutes(metrics), &sizes, 0);
-    figure.caption = format!("Orders per minute of event time, by outcome. {}", figure.caption).trim_end().to_owned();
+    let note = std::mem::take(&mut figure.caption);
+    figure.caption = ["Orders per minute of event time, by outcome.", &note].join(" ").trim_end().into();
     figure
 }
 

@@ -48,23 +48,20 @@ struct SvgFile {
 /// The chart of the busiest group of the scenario with this name.
 pub(super) fn of(view: &LagView<'_>, scenario: &str) -> String {
     let scenario = format::cut(&printable(scenario));
-    let (title, description, marks, height) = match view.busiest() {
-        Some(group) => {
-            let (chart, series) = (view.svg(group), &view.groups[group]);
-            let name = format::cut(&printable(&series.group));
-            let (mut marks, mut height) = (chart.marks, chart.height);
-            if !series.predictions.is_empty() {
-                height += LEGEND;
-                marks.extend(legend(height - 8.0));
-            }
-            (format!("{scenario}: lag of {name}"), chart.description, marks, height)
+    let (title, description, marks, height) = if let Some(group) = view.busiest() {
+        let (chart, series) = (view.svg(group), &view.groups[group]);
+        let name = format::cut(&printable(&series.group));
+        let (mut marks, mut height) = (chart.marks, chart.height);
+        if !series.predictions.is_empty() {
+            height += LEGEND;
+            marks.extend(legend(height - 8.0));
         }
-        None => {
-            let sentence = "No group had lag.".to_owned();
-            let at = Point(0.0, 14.0);
-            let mark = Mark::Text { class: "legend", at, anchor: Anchor::Start, text: sentence.clone() };
-            (format!("{scenario}: lag"), sentence, vec![mark], 20.0)
-        }
+        (format!("{scenario}: lag of {name}"), chart.description, marks, height)
+    } else {
+        let sentence = "No group had lag.".to_owned();
+        let at = Point(0.0, 14.0);
+        let mark = Mark::Text { class: "legend", at, anchor: Anchor::Start, text: sentence.clone() };
+        (format!("{scenario}: lag"), sentence, vec![mark], 20.0)
     };
     let file = SvgFile {
         width: Size::Wide.width() + 2.0 * MARGIN,

@@ -67,13 +67,22 @@ impl DeadLetterTable {
     }
 }
 
-/// The start and the end of a value, which is escaped in the document.
+/// The start and the end of a value, which is escaped in the document. If it has a byte that is not UTF-8, its
+/// surroundings are shown instead of the end.
 fn shown(value: &str) -> String {
     let text = line(value);
     let [start, end] = SHOWN;
     let all = text.chars().count();
     if all <= start + end + 1 {
         return text.into_owned();
+    }
+    let invalid = text.find("\\x").map(|at| text[..at].chars().count());
+    if let Some(at) = invalid.filter(|at| *at + 4 > start) {
+        let from = at.saturating_sub(end).max(start / 2);
+        let around: String = text.chars().skip(from).take(start + end - start / 2).collect();
+        let first: String = text.chars().take(start / 2).collect();
+        let cut = if from + around.chars().count() < all { "…" } else { "" };
+        return format!("{first}…{around}{cut}");
     }
     let (first, last) = (text.chars().take(start), text.chars().skip(all - end));
     first.chain(['…']).chain(last).collect()
@@ -90,5 +99,23 @@ fn meaning(reason: &str) -> &'static str {
         "wrong_type" => "a field has the wrong JSON type",
         "bad_value" => "a value is not allowed",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_keep_what_is_wrong_with_them() {
+        assert_eq!(shown("{\"short\":1}"), "{\"short\":1}");
+        let long = format!("{}{}", "a".repeat(200), "z".repeat(200));
+        assert_eq!(shown(&long), format!("{}…{}", "a".repeat(38), "z".repeat(26)));
+        let broken = format!("{}\\xff{}", "a".repeat(200), "z".repeat(200));
+        let text = shown(&broken);
+        assert!(text.contains("a\\xffz") && text.starts_with("aaaa") && text.ends_with('…'), "{text}");
+        assert!(text.chars().count() <= 38 + 26 + 2, "{text}");
+        assert!(shown(&format!("{}\\xff", "a".repeat(200))).ends_with("\\xff"));
+        assert!(!shown("\u{1b}[2J").contains('\u{1b}'), "a document of another program");
     }
 }

@@ -7,7 +7,7 @@ use super::replay_parts::{advice, differences_table, plan_table, write_note};
 use super::replay_summary::{write_plan_summary, write_replay_summary};
 use super::{Detail, metrics_report, tables_line};
 use crate::printable::printable;
-use crate::replay::{Cause, PlanRow, ReplayDocument, ReplayVerdict};
+use crate::replay::{PlanRow, ReplayDocument, ReplayVerdict};
 use crate::units::{counted, grouped};
 
 /// The largest plan whose table is part of a [`Detail::Summary`]: two topics with six partitions.
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
     use crate::{
         analytics::{MetricsDocument, test_support::example},
-        replay::{Evidence, Note, PartitionEvidence, PartitionFacts, PartitionTarget, StateFacts, judge, plan},
+        replay::{Cause, Evidence, Note, PartitionEvidence, PartitionFacts, PartitionTarget, StateFacts, judge, plan},
         state::Digest,
     };
 

@@ -25,7 +25,7 @@ pub fn grouped(number: impl Into<i128>) -> String {
 
 /// A decimal number with a comma after every three digits of its integer part: `278,883.30`. Other text is unchanged.
 #[must_use]
-pub fn grouped_decimal(number: impl std::fmt::Display) -> String {
+pub fn grouped_decimal(number: &(impl std::fmt::Display + ?Sized)) -> String {
     let text = number.to_string();
     match text.split_once('.') {
         Some((whole, decimals)) => {

@@ -42,7 +42,7 @@ fn write_totals(out: &mut String, document: &MetricsDocument, files: &[String]) 
     writeln!(out, "Total Orders: {}", grouped(document.total_orders))?;
     writeln!(out, "Failed Orders: {}", grouped(document.failed_orders))?;
     writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
-    writeln!(out, "Average Orders per Minute: {}", grouped_decimal(document.average_orders_per_minute))?;
+    writeln!(out, "Average Orders per Minute: {}", grouped_decimal(&document.average_orders_per_minute))?;
     writeln!(out, "Current Orders per Minute: {}", grouped(document.current_orders_per_minute))?;
     let inventory = &document.inventory;
     writeln!(out, "Inventory:")?;
@@ -52,7 +52,7 @@ fn write_totals(out: &mut String, document: &MetricsDocument, files: &[String]) 
     writeln!(out, "  Pending Orders: {}", grouped(inventory.pending_orders))?;
     writeln!(out, "  Rejection Rate: {}%", inventory.rejection_rate_percent)?;
     writeln!(out, "  Unfulfilled Rate: {}%", inventory.unfulfilled_rate_percent)?;
-    writeln!(out, "  Reserved Revenue: {}", grouped_decimal(inventory.reserved_revenue))?;
+    writeln!(out, "  Reserved Revenue: {}", grouped_decimal(&inventory.reserved_revenue))?;
     let reasons = &inventory.rejected_by_reason;
     // Reasons are texts of records, so there may be any number of them.
     let named = if reasons.len() > REASON_LINES { REASON_LINES - 1 } else { reasons.len() };

@@ -67,12 +67,12 @@ fn totals(before: &MetricsDocument, after: &MetricsDocument) -> String {
     };
     row("Total Orders", &|document| grouped(document.total_orders));
     row("Failed Orders", &|document| grouped(document.failed_orders));
-    row("Average Orders per Minute", &|document| grouped_decimal(document.average_orders_per_minute));
+    row("Average Orders per Minute", &|document| grouped_decimal(&document.average_orders_per_minute));
     row("Reserved Orders", &|document| grouped(document.inventory.reserved_orders));
     row("Rejected Orders", &|document| grouped(document.inventory.rejected_orders));
     row("Released Orders", &|document| grouped(document.inventory.released_orders));
     row("Pending Orders", &|document| grouped(document.inventory.pending_orders));
-    row("Reserved Revenue", &|document| grouped_decimal(document.inventory.reserved_revenue));
+    row("Reserved Revenue", &|document| grouped_decimal(&document.inventory.reserved_revenue));
     row("Bad Records", &|document| grouped(document.bad_records));
     table.to_string()
 }

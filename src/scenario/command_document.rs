@@ -389,12 +389,12 @@ mod tests {
             mistake(Lag, "messages"),
         ].join("\n"), @r#"
         aknowledged: foodstream.produce/1 has no "aknowledged"; did you mean acknowledged?
-        x: foodstream.produce/1 has no "x"; it has schema, produced, acknowledged, failed, seed, start_time, first_timestamp, last_timestamp, elapsed_seconds, orders_per_second, partitions, late_p99_ms, late_max_ms
+        x: foodstream.produce/1 has no "x"; it has schema, produced, acknowledged, failed, seed, shape, start_time, first_timestamp, last_timestamp, elapsed_seconds, orders_per_second, partitions, late_p99_ms, late_max_ms
         first: "partitions" is a list and has no "first"; use 0, 1 … or *
         recrods: "partitions.*" has no "recrods"; did you mean records?
         total: "acknowledged" is an integer, which has no "total"; end the path here
         reserved_order: "inventory" has no "reserved_order"; did you mean reserved_orders?
-        messages: foodstream.lag/1 has no "messages"; it has groups, schema
+        messages: foodstream.lag/1 has no "messages"; it has groups, not_authorized, schema
         "#);
     }
 

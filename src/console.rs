@@ -15,7 +15,9 @@ use rustix::io::Errno;
 use crate::clock::Deadline;
 use crate::exit::{Code, Failure};
 use crate::printable;
+use crate::screen::{self, Output, Screen};
 use crate::secrets::Secrets;
+use crate::shutdown::Shutdown;
 use crate::units::grouped;
 
 /// Time between two progress lines without a terminal.
@@ -44,11 +46,14 @@ pub struct Console {
     quiet: bool,
     verbose: bool,
     color: bool,
+    /// Whether a screen on stdout has colours.
+    screen_color: bool,
+    /// Whether the live result of a command is a screen, if stdout is a terminal.
+    screens: bool,
     progress: ProgressMode,
     /// Stored at the start: a terminal that has hung up is no longer reported as one.
     stdout_is_terminal: bool,
     bar: Mutex<Option<ProgressBar>>,
-    drawn_lines: Mutex<usize>,
     secrets: OnceLock<Secrets>,
 }
 
@@ -56,6 +61,7 @@ impl Console {
     #[must_use]
     pub fn new(quiet: bool, verbose: bool, color: ColorMode, progress: ProgressMode) -> Self {
         let terminal = io::stderr().is_terminal();
+        let (screen_color, screens) = (color != ColorMode::Never, progress == ProgressMode::Auto);
         let color = match color {
             ColorMode::Auto => terminal,
             ColorMode::Always => true,
@@ -70,10 +76,11 @@ impl Console {
             quiet,
             verbose,
             color,
+            screen_color,
+            screens,
             progress,
             stdout_is_terminal: io::stdout().is_terminal(),
             bar: Mutex::new(None),
-            drawn_lines: Mutex::new(0),
             secrets: OnceLock::new(),
         }
     }
@@ -157,13 +164,26 @@ impl Console {
         error.kind() == io::ErrorKind::BrokenPipe || hung_up()
     }
 
-    /// Like [`Console::print`], over the previous redraw. For a terminal only.
-    pub fn redraw(&self, text: &str) -> Result<bool, Failure> {
-        let mut drawn = lock(&self.drawn_lines);
-        // To the first line of the previous text, then clear to the end of the screen.
-        let back = if *drawn == 0 { String::new() } else { format!("\x1b[{drawn}F\x1b[J") };
-        *drawn = text.lines().count();
-        self.write_stdout(&format!("{back}{}", printable::lines(text)))
+    /// A screen for the live result of a command; `None` if lines are printed instead: without a terminal on stdout, and
+    /// with `--progress plain` or `none`.
+    #[must_use]
+    pub fn result_screen(&self, shutdown: &Shutdown) -> Option<Screen> {
+        // Without another thread there are lines.
+        self.has_result_screen().then(|| Screen::open(Output::Stdout, self.screen_color, shutdown).ok()).flatten()
+    }
+
+    /// Whether [`Console::result_screen`] is possible.
+    #[must_use]
+    pub fn has_result_screen(&self) -> bool {
+        self.screens && self.stdout_is_terminal()
+    }
+
+    /// A screen for the progress of a command on stderr; `None` if lines are printed instead.
+    #[must_use]
+    pub fn progress_screen(&self, shutdown: &Shutdown) -> Option<Screen> {
+        let is_wanted = self.progress == ProgressMode::Auto;
+        // As above.
+        is_wanted.then(|| Screen::open(Output::Stderr, self.color, shutdown).ok()).flatten()
     }
 
     /// Prints a line about the progress of the work; silent with `-q`.
@@ -205,16 +225,6 @@ impl Console {
         Progress { console: self, label, total, next_line: Deadline::after(PLAIN_INTERVAL) }
     }
 
-    /// Lines on stderr that are redrawn in place; `None` without a terminal.
-    #[must_use]
-    pub fn live_text(&self) -> Option<LiveText<'_>> {
-        if self.progress != ProgressMode::Auto {
-            return None;
-        }
-        *lock(&self.bar) = Some(ProgressBar::no_length().with_style(style("{msg}")));
-        Some(LiveText { console: self })
-    }
-
     fn paint(&self, word: &str, color: &str) -> String {
         if self.color { format!("\x1b[1;{color}m{word}\x1b[0m") } else { word.to_owned() }
     }
@@ -242,6 +252,9 @@ impl Console {
 
     /// Writes text that is already escaped.
     fn write(&self, text: &str) {
+        if screen::keeps_message(text) {
+            return;
+        }
         let write = || {
             // With stderr closed nothing can report this, and the work continues.
             drop(writeln!(io::stderr().lock(), "{text}"));
@@ -289,29 +302,6 @@ impl Drop for Progress<'_> {
     }
 }
 
-/// Lines on the screen, removed when dropped.
-#[derive(Debug)]
-pub struct LiveText<'a> {
-    console: &'a Console,
-}
-
-impl LiveText<'_> {
-    pub fn draw(&mut self, text: impl FnOnce() -> String) {
-        if let Some(bar) = &*lock(&self.console.bar) {
-            bar.set_message(printable::lines(&text()).into_owned());
-            bar.tick();
-        }
-    }
-}
-
-impl Drop for LiveText<'_> {
-    fn drop(&mut self) {
-        if let Some(bar) = lock(&self.console.bar).take() {
-            bar.finish_and_clear();
-        }
-    }
-}
-
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
@@ -323,14 +313,18 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 /// Prints a fatal error that happens outside of any [`Console`].
 pub fn fatal_error(text: &str) {
+    screen::restore();
     // As in `Console::write`.
     drop(writeln!(io::stderr().lock(), "error: {}", printable::lines(text)));
 }
 
 /// Prints a log line of the client library, from any thread.
 pub fn log_line(text: &str) {
-    // As in `Console::write`.
-    drop(writeln!(io::stderr().lock(), "{}", printable::line(text)));
+    let line = printable::line(text);
+    if !screen::keeps_message(&line) {
+        // As in `Console::write`.
+        drop(writeln!(io::stderr().lock(), "{line}"));
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Exit codes, and failures with a message and a hint.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 /// Defines [`Code`]: each number, name and meaning is written only here. Help, manual and the check of
 /// docs/reference/exit-codes.md use them.
@@ -117,8 +118,20 @@ impl std::error::Error for Failure {}
 
 pub type Outcome = Result<Code, Failure>;
 
+/// Called before [`exit_now`] exits.
+static BEFORE_EXIT: OnceLock<fn()> = OnceLock::new();
+
+/// Sets what [`exit_now`] does first.
+pub fn before_exit(hook: fn()) {
+    // The only hook restores the terminal; setting it again changes nothing.
+    let _is_first = BEFORE_EXIT.set(hook);
+}
+
 /// Exits at once, from any thread: after a second signal, or when a call into librdkafka does not return.
 pub fn exit_now(code: Code) -> ! {
+    if let Some(hook) = BEFORE_EXIT.get() {
+        hook();
+    }
     #[allow(clippy::exit, clippy::disallowed_methods, reason = "the only caller")]
     std::process::exit(i32::from(code.number()))
 }

@@ -18,6 +18,7 @@ mod console;
 mod descriptors;
 pub mod domain;
 mod exit;
+mod frame;
 pub mod inventory;
 #[doc(hidden)]
 pub mod kafka;
@@ -32,6 +33,7 @@ pub mod replay;
 pub mod report;
 pub mod scenario;
 mod scenario_runner;
+mod screen;
 mod secrets;
 mod settings;
 #[doc(hidden)]

@@ -26,12 +26,14 @@ use color_eyre::eyre::{self, WrapErr};
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let program = arguments.first().cloned().unwrap_or_default();
+    // No escape sequences: as in other programs, a terminal without a name has none either.
+    let is_dumb = variable("TERM").is_none_or(|name| name == "dumb");
     let no_color = variable("NO_COLOR").is_some();
     let parsed = match cli::parse(arguments, no_color) {
         Ok(parsed) => parsed,
         Err(instead) => return tell(&instead),
     };
-    let console = console(&parsed.global, no_color);
+    let console = console(&parsed.global, no_color, is_dumb);
     match start(&parsed, &program, console) {
         Ok(code) => ExitCode::from(code.number()),
         Err(report) => {
@@ -54,14 +56,15 @@ fn tell(instead: &clap::Error) -> ExitCode {
     }
 }
 
-fn console(global: &cli::Global, no_color: bool) -> Console {
+fn console(global: &cli::Global, no_color: bool, is_dumb: bool) -> Console {
     let color = match global.color {
         cli::Color::Always => ColorMode::Always,
         cli::Color::Never => ColorMode::Never,
-        cli::Color::Auto if no_color => ColorMode::Never,
+        cli::Color::Auto if no_color || is_dumb => ColorMode::Never,
         cli::Color::Auto => ColorMode::Auto,
     };
     let progress = match global.progress {
+        cli::Progress::Auto if is_dumb => ProgressMode::Plain,
         cli::Progress::Auto => ProgressMode::Auto,
         cli::Progress::Plain => ProgressMode::Plain,
         cli::Progress::None => ProgressMode::None,

@@ -10,10 +10,12 @@ use super::{Context, full_pass, group, topic_settings};
 use crate::analytics::{Feed, MetricsDocument, View};
 use crate::clock::Deadline;
 use crate::exit::{Code, Outcome};
+use crate::frame::Age;
 use crate::kafka::{EndOffset, Inspector};
 use crate::output::OutputFile;
 use crate::processors::{AnalyticsProcessor, STATE};
 use crate::report::{self, Detail};
+use crate::screen::Screen;
 use crate::settings::ConsumerSettings;
 use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, StreamError};
 
@@ -66,8 +68,9 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
     let mut follower = StateFollower::start(context, &inspector, &topic_set, &group_name)?;
     let mut next = Deadline::after(every);
     let ended = {
-        let draws = context.console.stdout_is_terminal() && !context.common.json;
-        // Redrawn metrics show the progress themselves, and a bar below them would be overwritten.
+        let draws = context.console.has_result_screen() && !context.common.json;
+        let mut screen: Option<Screen> = None;
+        // A screen shows the progress itself, and a bar would overwrite it.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         let mut outage = None;
         stream::run(connection, &loop_settings, &mut processor, &inspector, &context.shutdown, &mut |event| {
@@ -90,11 +93,12 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
             }
             next.renew();
             let document = follower.metrics()?;
-            let stale = outage.map(report::stale_note);
-            if draws {
-                let picture = report::metrics_live_text(&document);
-                return context.console.redraw(&stale.map_or(picture.clone(), |stale| format!("{picture}{stale}\n")));
+            screen = screen.take().or_else(|| context.console.result_screen(&context.shutdown));
+            if let Some(screen) = &screen {
+                let age = outage.map(|age| Age { at_first: age, limit: Duration::ZERO });
+                return Ok(screen.draw(report::metrics_frame(&document, &group_name, age)));
             }
+            let stale = outage.map(report::stale_note);
             let line = report::metrics_line(&document);
             let stale = stale.map_or_else(String::new, |stale| format!("; {stale}"));
             context.console.print(&format!("{line}{stale}\n"))

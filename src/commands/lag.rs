@@ -13,6 +13,7 @@ use crate::lag::{
 };
 use crate::output::OutputFile;
 use crate::report;
+use crate::screen::Screen;
 use crate::settings::LagSettings;
 use crate::topics::behind_a_prefix;
 use crate::units::counted;
@@ -57,13 +58,15 @@ pub fn run(context: &Context, settings: &LagSettings) -> Outcome {
     }
     let mut watch = Watch::new(context, settings, of_prefix);
     let mut ended = watch.run(&mut sampler);
+    // Everything else is printed to the normal screen.
+    let was_on_screen = watch.screen.take().is_some();
     if ended.is_ok() {
         ended = watch.final_outcome();
     }
     // Earlier samples are written even after a failure.
     let is_list_without_groups = settings.all_groups && watch.has_sample && ended.is_ok();
     if is_list_without_groups || watch.groups.iter().any(|group| group.last.is_some()) {
-        watch.finish(report, csv, html)?;
+        watch.finish(report, csv, html, was_on_screen)?;
     }
     ended
 }
@@ -102,6 +105,8 @@ struct Watch<'a> {
     timeout: Duration,
     /// Whether the last sample failed.
     is_stale: bool,
+    /// Where a terminal shows the samples.
+    screen: Option<Screen>,
 }
 
 impl<'a> Watch<'a> {
@@ -118,6 +123,7 @@ impl<'a> Watch<'a> {
             last_sample: Deadline::after(Duration::ZERO),
             timeout: MIN_TIMEOUT,
             is_stale: false,
+            screen: None,
         }
     }
 
@@ -205,8 +211,9 @@ impl<'a> Watch<'a> {
         let console = &self.context.console;
         let open = if self.context.common.json {
             true
-        } else if console.stdout_is_terminal() {
-            console.redraw(&format!("{}{stale}\n", self.live_text()))?
+        } else if console.has_result_screen() {
+            // It shows the age of the last sample itself.
+            true
         } else if self.settings.all_groups {
             let lines = report::lag_groups_lines(&self.shown());
             console.print(&lines.lines().map(|line| format!("{line}; {stale}\n")).collect::<String>())?
@@ -305,15 +312,17 @@ impl<'a> Watch<'a> {
     }
 
     /// Shows the current sample of a watch. Returns `false` when the output is closed.
-    fn show(&self) -> Result<bool, Failure> {
+    fn show(&mut self) -> Result<bool, Failure> {
         let console = &self.context.console;
         if self.context.common.json {
             return Ok(true);
         }
-        if console.stdout_is_terminal() {
-            return console.redraw(&self.live_text());
-        }
         let groups = self.shown();
+        self.screen = self.screen.take().or_else(|| console.result_screen(&self.context.shutdown));
+        if let Some(screen) = &self.screen {
+            let every = self.settings.watch.unwrap_or_default();
+            return Ok(screen.draw(report::lag_frame(&groups, every, every + MIN_TIMEOUT)));
+        }
         if self.settings.all_groups {
             return console.print(&report::lag_groups_lines(&groups));
         }
@@ -325,17 +334,13 @@ impl<'a> Watch<'a> {
         self.groups.iter().filter(|group| group.is_current).filter_map(|group| group.last.clone()).collect()
     }
 
-    fn live_text(&self) -> String {
-        let groups = self.shown();
-        if self.settings.all_groups { report::lag_groups_live_text(&groups) } else { report::lag_live_text(&groups) }
-    }
-
     /// Prints the result and writes the files.
     fn finish(
         &mut self,
         report: Option<OutputFile>,
         csv: Option<OutputFile>,
         html: Option<OutputFile>,
+        was_on_screen: bool,
     ) -> Result<(), Failure> {
         if let Some(csv) = csv {
             csv.finish(&self.csv)?;
@@ -349,14 +354,18 @@ impl<'a> Watch<'a> {
             .drain(..)
             .filter_map(|group| Some(GroupLag { samples: group.samples, ..group.last? }))
             .collect();
-        // A watch has already shown its text.
-        let text = if self.settings.watch.is_some() {
-            String::new()
-        } else if self.settings.all_groups {
-            report::lag_groups_report(&groups, self.settings.full)
-        } else {
-            report::lag_report(&groups)
-        };
+        // The lines of a watch are already there, unlike a screen.
+        let mut text = String::new();
+        if self.settings.watch.is_none() || was_on_screen {
+            text = if self.settings.all_groups {
+                report::lag_groups_report(&groups, self.settings.full)
+            } else {
+                report::lag_report(&groups)
+            };
+        }
+        if self.is_stale && was_on_screen {
+            text.extend([&report::stale_note(self.last_sample.elapsed()), "\n"]);
+        }
         let document = match <[GroupLag; 1]>::try_from(groups) {
             Ok([group]) if self.settings.all_groups => LagDocument::all(vec![group], self.not_authorized.clone()),
             Err(groups) if self.settings.all_groups => LagDocument::all(groups, self.not_authorized.clone()),

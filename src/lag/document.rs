@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rates::{Rates, Trend};
+use super::rates::{Rates, as_number};
 use super::sample::{GroupKind, GroupSample, Isolation, Lag, PartitionSample};
+use super::trend::Trend;
 use crate::domain::EventTime;
 
 /// Name and version of the document. Any other value fails to parse.
@@ -59,6 +60,9 @@ impl LagDocument {
         Self { schema: LagSchema::Version1, groups: Groups::Several { groups, not_authorized } }
     }
 }
+
+/// Unread records of a group that keeps up, in seconds of reading: twice the interval at which Kafka's consumers commit.
+const KEEPING_UP_SECONDS: f64 = 10.0;
 
 /// Lag of a group.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -193,6 +197,19 @@ impl GroupLag {
             partitions: sample.partitions.iter().map(|seen| PartitionLag::of(seen, sample)).collect(),
             samples: Vec::new(),
         }
+    }
+
+    /// Whether records are written and read at the same pace, and what is unread is at most what the group reads in ten
+    /// seconds: clients commit at intervals, so some records are always waiting.
+    #[must_use]
+    pub fn keeps_up(&self) -> bool {
+        let (Some(messages), Some(produced), Some(consumed)) =
+            (self.messages, self.produced_per_second, self.consumed_per_second)
+        else {
+            return false;
+        };
+        let is_even = matches!(self.trend, Some(Trend::CaughtUp | Trend::Steady));
+        is_even && produced > 0.0 && as_number(messages) <= consumed * KEEPING_UP_SECONDS
     }
 }
 

@@ -8,12 +8,13 @@ mod csv;
 mod document;
 mod rates;
 mod sample;
-
 #[cfg(test)]
 mod sample_tests;
+mod trend;
 
 pub use condition::{Condition, ConditionResult, UnknownReason};
 pub use csv::{csv_heading, csv_rows};
 pub use document::{GroupLag, Groups, LagDocument, LagPoint, LagSchema, PartitionLag};
-pub use rates::{RateWindow, Rates, Trend};
+pub use rates::{RateWindow, Rates};
 pub use sample::{GroupKind, GroupSample, Isolation, Lag, LogBounds, NextRecord, Owner, PartitionSample};
+pub use trend::Trend;

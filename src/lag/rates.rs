@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
 use super::sample::{GroupSample, in_seconds};
+use super::trend::{Band, Trend};
 
 /// The most samples that a rate is computed over.
 const WINDOW: usize = 10;
@@ -17,6 +16,8 @@ type Offsets = (i64, BTreeMap<(String, i32), (i64, i64)>);
 pub struct RateWindow {
     samples: VecDeque<Offsets>,
     waiting: Option<i64>,
+    band: Band,
+    trend: Trend,
 }
 
 /// How fast a group was written to and read, in offsets a second.
@@ -30,21 +31,6 @@ pub struct Rates {
     pub trend: Trend,
     /// Time until the lag is 0 at these rates; only for a group that drains.
     pub drain_seconds: Option<f64>,
-}
-
-/// The trend of a group's lag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Trend {
-    /// The lag is 0.
-    CaughtUp,
-    /// The lag falls.
-    Draining,
-    /// The lag rises.
-    Growing,
-    /// The lag neither rises nor falls.
-    #[serde(rename = "standing")]
-    Steady,
 }
 
 impl RateWindow {
@@ -64,6 +50,10 @@ impl RateWindow {
             let has_decreased = offsets.iter().any(|(place, (end, committed))| {
                 last.get(place).is_some_and(|(last_end, last_committed)| end < last_end || committed < last_committed)
             });
+            // The lag of other partitions is another lag.
+            if has_decreased || !last.keys().eq(offsets.keys()) {
+                self.band = Band::default();
+            }
             if has_decreased {
                 self.samples.clear();
             }
@@ -73,6 +63,28 @@ impl RateWindow {
             self.samples.pop_front();
         }
         self.waiting = sample.messages();
+        self.trend = self.band.push(as_number(self.lag()), as_number(self.largest_step()));
+    }
+
+    /// The lag of the partitions of the last sample.
+    fn lag(&self) -> i64 {
+        let last = self.samples.back().map(|(_, offsets)| offsets.values());
+        last.into_iter().flatten().fold(0, |sum, (end, committed)| sum.saturating_add(end.saturating_sub(*committed)))
+    }
+
+    /// The largest number of offsets that were written or committed between two samples of the window.
+    fn largest_step(&self) -> i64 {
+        let step = |((_, before), (_, after)): (&Offsets, &Offsets)| {
+            let (mut written, mut committed) = (0i64, 0i64);
+            for (place, (end, offset)) in after {
+                if let Some((last_end, last_offset)) = before.get(place) {
+                    written = written.saturating_add(end.saturating_sub(*last_end));
+                    committed = committed.saturating_add(offset.saturating_sub(*last_offset));
+                }
+            }
+            written.max(committed)
+        };
+        self.samples.iter().zip(self.samples.iter().skip(1)).map(step).max().unwrap_or(0)
     }
 
     /// The rates over the samples that contain every partition of the last one, if there are at least two. Older
@@ -95,11 +107,11 @@ impl RateWindow {
                 consumed = consumed.saturating_add(committed.saturating_sub(*first_committed));
             }
         }
-        let (trend, drain_seconds) = match consumed.saturating_sub(produced) {
+        let net = consumed.saturating_sub(produced);
+        let (trend, drain_seconds) = match self.trend {
             _ if waiting == 0 => (Trend::CaughtUp, None),
-            0 => (Trend::Steady, None),
-            net if net < 0 => (Trend::Growing, None),
-            net => (Trend::Draining, Some(as_number(waiting) / (as_number(net) / elapsed))),
+            Trend::Draining if net > 0 => (Trend::Draining, Some(as_number(waiting) / (as_number(net) / elapsed))),
+            trend => (trend, None),
         };
         let a_second = |offsets: i64| as_number(offsets) / elapsed;
         Some(Rates { produced: a_second(produced), consumed: a_second(consumed), trend, drain_seconds })
@@ -107,7 +119,7 @@ impl RateWindow {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a rate of more than 2^53 offsets needs no more digits")]
-fn as_number(offsets: i64) -> f64 {
+pub(super) fn as_number(offsets: i64) -> f64 {
     offsets as f64
 }
 
@@ -139,13 +151,19 @@ mod tests {
 
     #[test]
     fn rates_give_the_trend() {
-        let drains = rates(&[(0, 0, 1000), (1000, 300, 1100)]).expect("rates");
+        // A sample a second, with this many records committed and written in each.
+        let series = |consumed: i64, produced: i64| {
+            let samples: Vec<_> = (0..6).map(|at| (at * 1000, at * consumed, 5_000 + at * produced)).collect();
+            rates(&samples).expect("rates")
+        };
+        let drains = series(300, 100);
         assert_eq!((drains.produced, drains.consumed), (100.0, 300.0));
-        assert_eq!((drains.trend, drains.drain_seconds), (Trend::Draining, Some(4.0)));
-        let grows = rates(&[(0, 0, 1000), (2000, 100, 2000)]).expect("rates");
+        assert_eq!((drains.trend, drains.drain_seconds), (Trend::Draining, Some(20.0)));
+        let grows = series(50, 500);
         assert_eq!((grows.produced, grows.consumed, grows.trend), (500.0, 50.0, Trend::Growing));
         assert_eq!(grows.drain_seconds, None);
-        assert_eq!(rates(&[(0, 5, 9), (1000, 5, 9)]).expect("rates").trend, Trend::Steady);
+        assert_eq!(series(0, 0).trend, Trend::Steady);
+        assert_eq!(series(100, 100).trend, Trend::Steady);
         let done = rates(&[(0, 5, 9), (1000, 9, 9)]).expect("rates");
         assert_eq!((done.trend, done.consumed, done.drain_seconds), (Trend::CaughtUp, 4.0, None));
     }
@@ -156,7 +174,7 @@ mod tests {
         samples.extend((30..40).map(|n| (n * 1000, 0, 29_000)));
         assert!(rates(&samples).expect("rates").produced < 1e-9, "records produced before the window do not count");
         let rewound = rates(&[(0, 500, 1000), (1000, 600, 1000), (2000, 0, 1000), (3000, 40, 1000)]).expect("rates");
-        assert_eq!((rewound.consumed, rewound.trend), (40.0, Trend::Draining));
+        assert_eq!((rewound.consumed, rewound.trend), (40.0, Trend::Steady));
         let recreated = rates(&[(0, 500, 1000), (1000, 500, 10)]);
         assert_eq!(recreated, None);
     }

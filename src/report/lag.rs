@@ -1,6 +1,5 @@
-//! Text report of `lag`: a group with its partitions, a live text that is redrawn, and a line per sample of a watch.
+//! Text report of `lag`: a group with its partitions, and a line per sample of a watch.
 
-use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
@@ -9,27 +8,11 @@ use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
 use crate::printable::printable;
 use crate::units::{counted, duration};
 
-/// The most lines of a live text: a terminal has 24 lines, and lines that scroll away cannot be redrawn.
-const LIVE_LINES: usize = 23;
-
-/// Lines of a group in a live text besides its partitions: name, lag, lost offsets, rates, table header, number of rows
-/// left out, and the blank line between two groups.
-const LINES_AROUND_ROWS: usize = 7;
-
 /// Groups with all of their partitions.
 #[must_use]
 pub fn lag_report(groups: &[GroupLag]) -> String {
-    let texts: Vec<String> = groups.iter().map(|group| group_text(group, usize::MAX)).collect();
+    let texts: Vec<String> = groups.iter().map(group_text).collect();
     texts.join("\n")
-}
-
-/// Groups in as many lines as a terminal has: of many partitions, those with the most lag.
-#[must_use]
-pub fn lag_live_text(groups: &[GroupLag]) -> String {
-    let rows = (LIVE_LINES / groups.len().max(1)).saturating_sub(LINES_AROUND_ROWS).max(2);
-    let at = groups.first().map_or("", |group| group.at.as_str());
-    let texts: Vec<String> = groups.iter().map(|group| group_text(group, rows)).collect();
-    format!("{at}\n{}", texts.join("\n"))
 }
 
 /// A group in one line.
@@ -49,15 +32,15 @@ pub fn lag_total(group: &GroupLag) -> String {
     total(group)
 }
 
-/// A group with at most this many of its partitions.
-pub(super) fn group_text(group: &GroupLag, rows: usize) -> String {
+/// A group with all of its partitions.
+pub(super) fn group_text(group: &GroupLag) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_group(&mut out, group, rows).unwrap_or_default();
+    write_group(&mut out, group).unwrap_or_default();
     out
 }
 
-fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
+fn write_group(out: &mut String, group: &GroupLag) -> fmt::Result {
     let members = match group.members {
         0 => "no members".to_owned(),
         members => counted(members as u64, "member"),
@@ -83,14 +66,8 @@ fn write_group(out: &mut String, group: &GroupLag, rows: usize) -> fmt::Result {
     if group.partitions.is_empty() {
         return Ok(());
     }
-    let shown = most_lagging(&group.partitions, rows);
-    // A live text has no width to spare.
-    let has_members = rows == usize::MAX && group.partitions.iter().any(|row| row.owner.is_some());
-    write!(out, "{}", if has_members { table_with_members(&shown) } else { table(&shown) })?;
-    match group.partitions.len() - shown.len() {
-        0 => Ok(()),
-        more => writeln!(out, "  and {} with less lag", counted(more as u64, "more partition")),
-    }
+    let has_members = group.partitions.iter().any(|row| row.owner.is_some());
+    write!(out, "{}", if has_members { table_with_members(&group.partitions) } else { table(&group.partitions) })
 }
 
 const COLUMNS: [(&str, Align); 7] = [
@@ -115,7 +92,7 @@ fn cells(row: &PartitionLag) -> [String; COLUMNS.len()] {
     ]
 }
 
-fn table(rows: &[&PartitionLag]) -> String {
+fn table(rows: &[PartitionLag]) -> String {
     let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
     let mut table = TextTable::new([topic, partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
     for row in rows {
@@ -126,7 +103,7 @@ fn table(rows: &[&PartitionLag]) -> String {
 }
 
 /// As [`table`], with the member of each partition: the name of a static one, otherwise its id, as in Kafka's tool.
-fn table_with_members(rows: &[&PartitionLag]) -> String {
+fn table_with_members(rows: &[PartitionLag]) -> String {
     let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
     let [owner, host, client, remarks] = ["owner", "host", "client", ""].map(|name| (name, Align::Left));
     let mut table =
@@ -139,15 +116,6 @@ fn table_with_members(rows: &[&PartitionLag]) -> String {
         table.row([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remark(row)]);
     }
     table.to_string()
-}
-
-/// At most `limit` rows, in their order: those with unknown or large lag are preferred.
-fn most_lagging(rows: &[PartitionLag], limit: usize) -> Vec<&PartitionLag> {
-    let mut order: Vec<usize> = (0..rows.len()).collect();
-    order.sort_by_key(|&index| (rows[index].messages.is_some(), Reverse(rows[index].messages)));
-    order.truncate(limit);
-    order.sort_unstable();
-    order.into_iter().map(|index| &rows[index]).collect()
 }
 
 pub(super) fn total(group: &GroupLag) -> String {
@@ -165,14 +133,20 @@ pub(super) fn total(group: &GroupLag) -> String {
 
 fn rates(group: &GroupLag) -> Option<String> {
     let (produced, consumed) = (group.produced_per_second?, group.consumed_per_second?);
-    let trend = match (group.trend?, group.drain_seconds) {
+    Some(format!("{}/s produced, {}/s consumed, {}", whole(produced), whole(consumed), trend(group)?))
+}
+
+/// The trend of the lag in words.
+pub(super) fn trend(group: &GroupLag) -> Option<String> {
+    Some(match (group.trend?, group.drain_seconds) {
+        // Between two samples the lag may be 0 or not, while nothing about the group changes.
+        (Trend::CaughtUp | Trend::Steady, _) if group.keeps_up() => "keeping up".to_owned(),
         (Trend::CaughtUp, _) => "caught up".to_owned(),
         (Trend::Growing, _) => "growing".to_owned(),
         (Trend::Steady, _) => "steady".to_owned(),
         (Trend::Draining, None) => "draining".to_owned(),
         (Trend::Draining, Some(seconds)) => format!("drained in {}", time(seconds)),
-    };
-    Some(format!("{}/s produced, {}/s consumed, {trend}", whole(produced), whole(consumed)))
+    })
 }
 
 pub(super) fn time(seconds: f64) -> String {
@@ -183,11 +157,11 @@ pub(super) fn time(seconds: f64) -> String {
     duration(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
 }
 
-fn number(value: Option<i64>) -> String {
+pub(super) fn number(value: Option<i64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-fn remark(row: &PartitionLag) -> String {
+pub(super) fn remark(row: &PartitionLag) -> String {
     if row.high_watermark.is_none() {
         return "partition does not exist".to_owned();
     }
@@ -301,7 +275,6 @@ mod tests {
           orders          2          9    9    0      0.0     0  -                 -           -
           orders          3          -    9    -        -     -  -                 -           -           no commit
         ");
-        assert!(!lag_live_text(&group).contains("owner"), "a live text has no width to spare");
     }
 
     #[test]
@@ -320,30 +293,19 @@ mod tests {
             window.push(&sample);
             lag_line(&GroupLag::of(&sample, window.rates()))
         };
-        let lines = [line(1_000, 0, 500), line(2_000, 10, 600), line(3_000, 600, 700), line(4_000, 800, 800)];
-        insta::assert_snapshot!(lines.join("\n"), @r"
-        1970-01-01T00:00:01.000Z readers: 500 messages, 1 s behind
-        1970-01-01T00:00:02.000Z readers: 590 messages, 2 s behind, 100/s produced, 10/s consumed, growing
-        1970-01-01T00:00:03.000Z readers: 100 messages, 3 s behind, 100/s produced, 300/s consumed, drained in 500 ms
-        1970-01-01T00:00:04.000Z readers: 0 messages, 0 s behind, 100/s produced, 267/s consumed, caught up
-        ");
+        let lines = [
+            line(1_000, 0, 500),
+            line(2_000, 10, 600),
+            line(3_000, 20, 700),
+            line(4_000, 320, 800),
+            line(5_000, 620, 900),
+            line(6_000, 920, 1_000),
+            line(7_000, 1_090, 1_100),
+            line(8_000, 1_200, 1_200),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @"");
         assert_eq!(time(3_725.4), "1 h 2 min");
         assert!(!time(f64::MAX).is_empty());
-    }
-
-    #[test]
-    fn live_text_fits_a_terminal() {
-        let partitions: Vec<PartitionSample> = (0..60)
-            .map(|number| partition("orders", number, Some(0), [0, i64::from(number) * 10, 1_000], NextRecord::Unknown))
-            .collect();
-        let mut group = GroupLag::of(&sample(0, partitions), None);
-        let text = lag_live_text(std::slice::from_ref(&group));
-        assert!(text.lines().count() <= 23, "{text}");
-        assert!(text.contains("orders         59") && !text.contains("orders         12"), "{text}");
-        assert!(text.ends_with("and 44 more partitions with less lag\n"), "{text}");
-        assert!(lag_live_text(&[group.clone(), group.clone()]).lines().count() <= 23);
-        group.partitions.truncate(16);
-        assert!(!lag_live_text(&[group]).contains("more partitions"));
     }
 
     #[test]
@@ -352,7 +314,7 @@ mod tests {
             GroupLag::of(&sample(0, vec![partition("\u{1b}[2J", 0, None, [0, 0, 0], NextRecord::Unknown)]), None);
         group.group = "a\u{1b}[31m\n".to_owned();
         group.state = "\u{9b}".to_owned();
-        for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group), lag_live_text(&[group])] {
+        for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group)] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
         }
     }

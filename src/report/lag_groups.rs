@@ -12,9 +12,6 @@ use crate::units::{counted, grouped};
 /// The rows of a table that groups without lag may fill.
 const ROWS: usize = 16;
 
-/// The rows of a live table: a terminal has 24 lines, and the text has five more.
-const LIVE_ROWS: usize = 18;
-
 /// All groups. Without `full`, most groups without lag are only counted; with it, each group has its partitions.
 #[must_use]
 pub fn lag_groups_report(groups: &[GroupLag], full: bool) -> String {
@@ -28,7 +25,7 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
     let sorted = by_lag(groups);
     if full {
         for group in sorted {
-            writeln!(out, "{}", group_text(group, usize::MAX))?;
+            writeln!(out, "{}", group_text(group))?;
         }
     } else {
         let with_lag = groups.iter().filter(|group| group.messages != Some(0)).count();
@@ -37,26 +34,6 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
         if shown < groups.len() {
             writeln!(out, "  and {} without lag; --full shows them", more(groups.len() - shown))?;
         }
-    }
-    writeln!(out, "{}", over_all(groups))
-}
-
-/// All groups in as many lines as a terminal has: those with the most lag.
-#[must_use]
-pub fn lag_groups_live_text(groups: &[GroupLag]) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    write_live(&mut out, groups).unwrap_or_default();
-    out
-}
-
-fn write_live(out: &mut String, groups: &[GroupLag]) -> fmt::Result {
-    let sorted = by_lag(groups);
-    let shown = groups.len().min(LIVE_ROWS);
-    writeln!(out, "{}", groups.first().map_or("", |group| group.at.as_str()))?;
-    write_table(out, &sorted[..shown])?;
-    if shown < groups.len() {
-        writeln!(out, "  and {} with less lag", more(groups.len() - shown))?;
     }
     writeln!(out, "{}", over_all(groups))
 }
@@ -223,8 +200,5 @@ mod tests {
         // Those with lag are never left out of the report.
         groups.extend((0..40).map(|number| group(&format!("lagging-{number}"), &[Some(0)])));
         assert_eq!(lag_groups_report(&groups, false).lines().count(), 1 + 41 + 1 + 1);
-        let live = lag_groups_live_text(&groups);
-        assert!(live.lines().count() <= 23, "{live}");
-        assert!(live.contains("  and 323 more groups with less lag\n341 groups: 41,000 messages"), "{live}");
     }
 }

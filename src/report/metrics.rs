@@ -18,33 +18,16 @@ pub fn metrics_report(document: &MetricsDocument) -> String {
     out
 }
 
-/// Minutes in the live text, which must fit a terminal of 24 lines: lines that scroll away cannot be redrawn.
-const LIVE_MINUTES: usize = 5;
-
-/// The live text for a terminal: the head of the report, its newest minutes, and the inventory.
-#[must_use]
-pub fn metrics_live_text(document: &MetricsDocument) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    write_head(&mut out, document, LIVE_MINUTES).and_then(|()| write_inventory(&mut out, document)).unwrap_or_default();
-    out
-}
-
-fn write_head(out: &mut String, document: &MetricsDocument, minutes: usize) -> fmt::Result {
+fn write_head(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     writeln!(out, "Total Orders: {}", document.total_orders)?;
     writeln!(out, "Failed Orders: {}", document.failed_orders)?;
     writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
     writeln!(out, "Average Orders per Minute: {}", document.average_orders_per_minute)?;
     writeln!(out, "Current Orders per Minute: {}", document.current_orders_per_minute)?;
-    let earlier = document.orders_by_minute.len().saturating_sub(minutes);
     let left_out = document.left_out.unwrap_or_default().orders_by_minute;
-    let scope = if earlier > 0 {
-        format!(" (the newest {minutes})")
-    } else {
-        some_of(document.orders_by_minute.len(), left_out)
-    };
+    let scope = some_of(document.orders_by_minute.len(), left_out);
     writeln!(out, "Orders by Minute{scope}:")?;
-    for (minute, orders) in document.orders_by_minute.iter().skip(earlier) {
+    for (minute, orders) in &document.orders_by_minute {
         writeln!(out, "  {}: {orders}", minute_text(minute))?;
     }
     if document.orders_by_minute.is_empty() {
@@ -78,7 +61,7 @@ fn write_inventory(out: &mut String, document: &MetricsDocument) -> fmt::Result 
 }
 
 fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
-    write_head(out, document, usize::MAX)?;
+    write_head(out, document)?;
     write_inventory(out, document)?;
 
     let left_out = document.left_out.unwrap_or_default().by_restaurant;
@@ -134,7 +117,7 @@ pub fn metrics_line(document: &MetricsDocument) -> String {
 }
 
 /// `2026-11-22T12:00Z` in the format of the original: `2026-11-22 12:00`.
-fn minute_text(minute: &str) -> String {
+pub(super) fn minute_text(minute: &str) -> String {
     printable(minute.trim_end_matches('Z')).replacen('T', " ", 1)
 }
 
@@ -142,16 +125,6 @@ fn minute_text(minute: &str) -> String {
 mod tests {
     use super::*;
     use crate::analytics::{Metrics, Revenue, test_support::example};
-
-    #[test]
-    fn live_text_fits_a_terminal() {
-        let mut document = example();
-        document.orders_by_minute = (0..60).map(|minute| (format!("2026-11-22T12:{minute:02}Z"), minute)).collect();
-        let text = metrics_live_text(&document);
-        assert!(text.lines().count() < 24, "{text}");
-        assert!(text.contains("Orders by Minute (the newest 5):\n  2026-11-22 12:55: 55\n"), "{text}");
-        assert!(text.contains("  2026-11-22 12:59: 59\n\nInventory:\n"), "{text}");
-    }
 
     #[test]
     fn omitted_rows_are_counted() {

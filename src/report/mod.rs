@@ -7,7 +7,9 @@ pub mod html;
 mod inventory;
 mod lag;
 mod lag_groups;
+mod lag_live;
 mod metrics;
+mod metrics_live;
 mod metrics_summary;
 mod produce;
 mod replay;
@@ -24,14 +26,16 @@ use crate::units;
 pub use crate::printable::printable;
 pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
-pub use lag::{lag_line, lag_live_text, lag_report, lag_total};
-pub use lag_groups::{lag_groups_lines, lag_groups_live_text, lag_groups_report};
-pub use metrics::{metrics_line, metrics_live_text, metrics_report};
+pub use lag::{lag_line, lag_report, lag_total};
+pub use lag_groups::{lag_groups_lines, lag_groups_report};
+pub(crate) use lag_live::lag_frame;
+pub use metrics::{metrics_line, metrics_report};
+pub(crate) use metrics_live::metrics_frame;
 pub use metrics_summary::{metrics_summary, undo_report};
 pub use produce::produce_report;
 pub use replay::{GroupEffect, plan_report, replay_report};
 pub use scenario::scenario_report;
-pub use scenario_live::scenario_live_text;
+pub(crate) use scenario_live::scenario_frame;
 
 /// How much of a document its text shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,5 +66,5 @@ fn tables_line(tables: &str, files: &[String]) -> String {
 /// The note next to values that are shown while the cluster does not respond.
 #[must_use]
 pub fn stale_note(age: Duration) -> String {
-    format!("stale: no answer from the cluster for {}", units::duration(age))
+    crate::frame::stale_note(&units::duration(age))
 }

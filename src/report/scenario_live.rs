@@ -1,69 +1,93 @@
-//! Live text of a running scenario: a bar per step over time, and the lag of each group with a sparkline.
+//! The live screen of `scenario run`: what it waits for, the lag of each group, and a bar per step over time.
 
-use std::fmt::Write;
-
+use crate::frame::{Cell, Column, Frame, Kind, Rest, Row, Table, Text};
 use crate::printable::printable;
-use crate::scenario::{EndedBy, LagSeries, ScenarioDocument, StepOutcome};
+use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, StepOutcome};
 use crate::units::{counted, grouped};
 
-/// Width of a step's bar.
-const BAR: usize = 32;
-/// Number of samples in a sparkline.
-const SPARKS: usize = 32;
-/// Number of steps shown: the last ones, and all that are running.
-const STEPS: usize = 12;
-
-/// The run so far, `now_seconds` after its start, in a few lines for a terminal.
-#[must_use]
-pub fn scenario_live_text(document: &ScenarioDocument, now_seconds: f64) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    write_text(&mut out, document, now_seconds.max(0.001)).unwrap_or_default();
-    out
+/// The run so far, `now_seconds` after its start.
+pub(crate) fn scenario_frame(document: &ScenarioDocument, now_seconds: f64) -> Frame {
+    let now = now_seconds.max(0.001);
+    let name = printable(&document.name);
+    let running = document.steps.iter().filter(|step| step.ended_seconds.is_none()).count() as u64;
+    let lag = document.lag.iter().filter_map(last_lag).fold(None, |sum: Option<i64>, lag| Some(sum.unwrap_or(0) + lag));
+    let lag = lag.map_or_else(String::new, |lag| format!("lag {}", grouped(lag)));
+    Frame {
+        title: Text::new(format!("{name}  {now:.1} s")).or(format!("{now:.1} s")),
+        totals: vec![status(document), groups(document)],
+        sum: Text::new(format!("{} running, {lag}", counted(running, "step")).trim_end_matches(", ")).or(lag),
+        tables: vec![steps(document, now)],
+        age: None,
+    }
 }
 
-fn write_text(out: &mut String, document: &ScenarioDocument, now: f64) -> std::fmt::Result {
-    write!(out, "{}  {now:.1} s", printable(&document.name))?;
-    let hidden = document.steps.len().saturating_sub(STEPS);
-    let shown =
-        document.steps.iter().enumerate().filter(|(index, step)| *index >= hidden || step.ended_seconds.is_none());
-    let shown: Vec<&StepOutcome> = shown.map(|(_, step)| step).collect();
-    if document.steps.len() > shown.len() {
-        let hidden = (document.steps.len() - shown.len()) as u64;
-        write!(out, "\n  {} ended earlier", counted(hidden, "step"))?;
+/// What the run waits for, or what happened last.
+fn status(document: &ScenarioDocument) -> Table {
+    let text = document.events.last().map(|event| match (event.kind, event.text.strip_prefix("waiting ")) {
+        (EventKind::Waiting, Some(what)) => format!("waiting {}", printable(what)),
+        (EventKind::Held, _) => format!("reached: {}", printable(&event.text)),
+        _ => printable(&event.text).into_owned(),
+    });
+    let rows = text.map(|text| Row { cells: vec![Cell::Text(text)], rank: 0, amount: None });
+    Table {
+        columns: vec![Column::new("", Kind::Note, 0)],
+        rows: rows.into_iter().collect(),
+        rest: Rest { which: "more", noun: "event", unit: None },
     }
-    let names = shown.iter().map(|step| printable(&step.name).chars().count());
-    let groups = document.lag.iter().map(|group| printable(&group.group).chars().count());
-    let width = names.chain(groups).max().unwrap_or_default();
-    for step in shown {
-        let name = printable(&step.name);
-        write!(out, "\n  {name:<width$} {} {}", bar(step, now), state(step, now))?;
-    }
-    for group in &document.lag {
-        let name = printable(&group.group);
-        let lag = group.samples.last().and_then(|sample| sample.messages);
-        let lag = lag.map_or_else(|| "-".to_owned(), grouped);
-        write!(out, "\n  {name:<width$} [{:<SPARKS$}] lag {lag}", sparkline(group))?;
-    }
-    Ok(())
 }
 
-/// The part of the time so far in which the step ran.
-fn bar(step: &StepOutcome, now: f64) -> String {
-    let column = |seconds: f64| {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "within the width of the bar"
-        )]
-        let column = (seconds / now * BAR as f64).floor().clamp(0.0, BAR as f64) as usize;
-        column
-    };
-    let begin = column(step.started_seconds).min(BAR - 1);
-    let end = step.ended_seconds.map_or(BAR, column).clamp(begin + 1, BAR);
-    let filled = if step.ended_seconds.is_some() { "=" } else { "#" };
-    format!("[{}{}{}]", " ".repeat(begin), filled.repeat(end - begin), " ".repeat(BAR - end))
+fn groups(document: &ScenarioDocument) -> Table {
+    let rows = document.lag.iter().map(|group| {
+        let lag = last_lag(group);
+        Row {
+            cells: vec![
+                Cell::Text(printable(&group.group).into_owned()),
+                Cell::Text(lag.map_or_else(|| "-".to_owned(), grouped)),
+                Cell::Series(group.samples.iter().map(|sample| sample.messages).collect()),
+            ],
+            rank: lag.unwrap_or(i64::MAX),
+            amount: lag,
+        }
+    });
+    Table {
+        columns: vec![
+            Column::new("group", Kind::Name, 1),
+            Column::new("lag", Kind::Number, 0),
+            Column::new("", Kind::Chart, 2),
+        ],
+        rows: rows.collect(),
+        rest: Rest { which: "more", noun: "group", unit: Some("message") },
+    }
+}
+
+fn last_lag(group: &LagSeries) -> Option<i64> {
+    group.samples.last().and_then(|sample| sample.messages)
+}
+
+fn steps(document: &ScenarioDocument, now: f64) -> Table {
+    let rows = document.steps.iter().enumerate().map(|(index, step)| {
+        let index = i64::try_from(index).unwrap_or(i64::MAX / 2);
+        let fill = if step.ended_seconds.is_some() { '=' } else { '#' };
+        Row {
+            cells: vec![
+                Cell::Text(printable(&step.name).into_owned()),
+                Cell::Span { from: step.started_seconds / now, to: step.ended_seconds.unwrap_or(now) / now, fill },
+                Cell::Text(state(step, now)),
+            ],
+            // Running steps before the latest ones.
+            rank: if step.ended_seconds.is_none() { i64::MAX / 2 + index } else { index },
+            amount: None,
+        }
+    });
+    Table {
+        columns: vec![
+            Column::new("step", Kind::Name, 1),
+            Column::new("", Kind::Chart, 2),
+            Column::new("", Kind::Note, 0),
+        ],
+        rows: rows.collect(),
+        rest: Rest { which: "earlier", noun: "step", unit: None },
+    }
 }
 
 fn state(step: &StepOutcome, now: f64) -> String {
@@ -77,25 +101,11 @@ fn state(step: &StepOutcome, now: f64) -> String {
     }
 }
 
-/// The last samples as eighths of the largest one; a blank if the lag is unknown.
-fn sparkline(group: &LagSeries) -> String {
-    const EIGHTHS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
-    let samples = &group.samples[group.samples.len().saturating_sub(SPARKS)..];
-    let most = samples.iter().filter_map(|sample| sample.messages).max().unwrap_or(0).max(1);
-    let spark = |messages: Option<i64>| match messages {
-        None => ' ',
-        Some(messages) => {
-            let eighth = usize::try_from(messages.clamp(0, most) * 7 / most).unwrap_or(0);
-            EIGHTHS[eighth.min(7)]
-        }
-    };
-    samples.iter().map(|sample| spark(sample.messages)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scenario::{BrokerFacts, LagSample, ScenarioVerdict};
+    use crate::frame::{Size, Surroundings, fit};
+    use crate::scenario::{BrokerFacts, LagSample, RunEvent, ScenarioVerdict};
 
     fn step(name: &str, started: f64, ended: Option<f64>, by: Option<EndedBy>, code: Option<i32>) -> StepOutcome {
         StepOutcome {
@@ -139,6 +149,12 @@ mod tests {
         }
     }
 
+    fn shown(document: &ScenarioDocument, rows: usize, columns: usize) -> String {
+        let around = Surroundings { footer: Text::new("footer"), ..Surroundings::default() };
+        let lines = fit(&scenario_frame(document, 8.0), &around, Size { rows, columns });
+        lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
+    }
+
     #[test]
     fn shows_steps_over_time_and_lag() {
         let steps = vec![
@@ -146,22 +162,18 @@ mod tests {
             step("slow", 4.0, Some(6.0), Some(EndedBy::Kill), None),
             step("fast", 6.0, None, None, None),
         ];
-        let text = scenario_live_text(&document(steps, &[None, Some(0), Some(350), Some(700), Some(1)]), 8.0);
-        insta::assert_snapshot!(text, @r"
-        throttled-lag  8.0 s
-          orders    [================                ] exit 0 after 4.0 s
-          slow      [                ========        ] killed after 2.0 s
-          fast      [                        ########] running, 2.0 s
-          inventory [ ▁▄█▁                           ] lag 1
-        ");
+        let mut document = document(steps, &[None, Some(0), Some(350), Some(700), Some(1)]);
+        let text = "waiting until the lag of inventory is at most 0".to_owned();
+        document.events.push(RunEvent { at_seconds: 6.0, kind: EventKind::Waiting, step: None, text });
+        insta::assert_snapshot!(shown(&document, 16, 80), @"");
+        insta::assert_snapshot!(shown(&document, 10, 40), @"");
     }
 
     #[test]
     fn long_run_shows_running_and_last_steps() {
         let mut steps = vec![step("first", 0.0, None, None, None)];
         steps.extend((0..40).map(|number| step(&format!("s{number}"), 1.0, Some(2.0), Some(EndedBy::Stop), Some(0))));
-        let text = scenario_live_text(&document(steps, &[]), 8.0);
-        assert_eq!(text.lines().count(), 1 + 1 + 1 + STEPS + 1, "{text}");
-        assert!(text.contains("28 steps ended earlier") && text.contains("first "), "{text}");
+        let text = shown(&document(steps, &[]), 14, 80);
+        assert!(text.contains(" first ") && text.contains(" s39 ") && text.contains("and 34 earlier steps"), "{text}");
     }
 }

@@ -1,10 +1,11 @@
-//! Progress output of a run: a live text on a terminal, otherwise a line per event.
+//! Progress output of a run: a live screen on a terminal, otherwise a line per event.
 
 use std::path::PathBuf;
 
-use crate::console::{Console, LiveText};
+use crate::console::Console;
 use crate::report;
 use crate::scenario::{RunEvent, ScenarioDocument};
+use crate::screen::Screen;
 use crate::shutdown::Shutdown;
 
 /// What a run needs from the process that starts it.
@@ -21,23 +22,24 @@ pub struct RunContext<'a> {
 /// Progress output of one run.
 pub(super) struct LiveOutput<'a> {
     console: &'a Console,
-    text: Option<LiveText<'a>>,
+    screen: Option<Screen>,
 }
 
 impl<'a> LiveOutput<'a> {
-    pub fn new(console: &'a Console) -> Self {
-        Self { console, text: console.live_text() }
+    pub fn new(context: &RunContext<'a>) -> Self {
+        Self { console: context.console, screen: context.console.progress_screen(context.shutdown) }
     }
 
     pub fn event(&self, event: &RunEvent) {
-        if self.text.is_none() {
+        if self.screen.is_none() {
             self.console.note(&format!("{:8.1} s  {}", event.at_seconds, report::printable(&event.text)));
         }
     }
 
-    pub fn redraw(&mut self, document: &ScenarioDocument, now_seconds: f64) {
-        if let Some(text) = &mut self.text {
-            text.draw(|| report::scenario_live_text(document, now_seconds));
+    pub fn redraw(&self, document: &ScenarioDocument, now_seconds: f64) {
+        if let Some(screen) = &self.screen {
+            // A closed terminal also sends a signal, which ends the run.
+            let _is_open = screen.draw(report::scenario_frame(document, now_seconds));
         }
     }
 }

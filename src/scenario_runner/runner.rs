@@ -93,7 +93,7 @@ pub fn run_script(
         document,
         running: Vec::new(),
         sampling: LagSampling::start(environment, script, started)?,
-        output: LiveOutput::new(context.console),
+        output: LiveOutput::new(context),
         draw: Deadline::after(REDRAW_INTERVAL),
     };
     let halt = script.steps.iter().find_map(|step| runner.step(step).err());

@@ -22,7 +22,7 @@ const LONGEST_FILE: usize = 600;
 
 /// Modules below this layer are the core, except for the edge.
 const CORE_BELOW: u32 = 20;
-const EDGE: [&str; 6] = ["exit", "clock", "shutdown", "descriptors", "console", "output"];
+const EDGE: [&str; 7] = ["exit", "clock", "shutdown", "descriptors", "screen", "console", "output"];
 
 /// What the core gets as arguments instead of using it.
 const OUTSIDE: [&str; 9] = [

@@ -40,6 +40,8 @@ mod process;
 mod produce;
 #[path = "../support/proxy/mod.rs"]
 mod proxy;
+#[path = "../support/pseudo_terminal.rs"]
+mod pseudo_terminal;
 mod python_original;
 #[path = "../protocol/client.rs"]
 #[allow(dead_code, reason = "this suite uses a part of it")]
@@ -59,6 +61,7 @@ mod samples;
 mod scenarios;
 #[path = "../support/schemas.rs"]
 mod schemas;
+mod screens;
 mod second_signal;
 mod support;
 mod terminal;
@@ -123,6 +126,7 @@ fn main() {
         unusual_groups::CASES,
         clean::CASES,
         terminal::CASES,
+        screens::CASES,
         examples::CASES,
         readme::CASES,
     ]

@@ -10,6 +10,18 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::exit::{Code, Failure};
 
+/// Creates a directory and its parents, if it is missing.
+///
+/// # Errors
+///
+/// Exit code 8 if it cannot be created.
+pub fn create_folder(path: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(path).map_err(|error| {
+        Failure::new(Code::Output, format!("{} cannot be created: {error}", path.display()))
+            .hint("choose a directory that you may create; nothing has been done yet")
+    })
+}
+
 /// A file that appears under its name only when it is complete.
 #[derive(Debug)]
 pub struct OutputFile {

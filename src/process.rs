@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::cli::{self, Cli, Command, ScenarioCommand};
 use crate::clock;
+use crate::commands::completions::UserFolders;
 use crate::commands::{self, Context};
 use crate::console::{ColorMode, Console, ProgressMode};
 use crate::descriptors;
@@ -184,7 +185,7 @@ fn without_broker(parsed: &Cli, console: &Console) -> Option<Outcome> {
     let refused = |command| commands::man::refuse_document(command, &parsed.global);
     match &parsed.command {
         Command::Completions(parsed) => {
-            Some(refused("completions").and_then(|()| commands::completions::run(console, parsed.shell)))
+            Some(refused("completions").and_then(|()| commands::completions::run(console, parsed, &user_folders())))
         }
         Command::Man(parsed) => Some(refused("man").and_then(|()| commands::man::run(console, &parsed.folder))),
         // The parser has already printed the help.
@@ -197,6 +198,18 @@ fn without_broker(parsed: &Cli, console: &Console) -> Option<Outcome> {
 fn variable(name: &str) -> Option<String> {
     #[allow(clippy::disallowed_methods, reason = "the only caller")]
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The directories of the user's shells. Relative ones are ignored, as the XDG specification requires.
+fn user_folders() -> UserFolders {
+    let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    UserFolders {
+        home: folder("HOME"),
+        data: folder("XDG_DATA_HOME"),
+        config: folder("XDG_CONFIG_HOME"),
+        bash_completion: folder("BASH_COMPLETION_USER_DIR"),
+        zsh: folder("ZDOTDIR"),
+    }
 }
 
 fn environment() -> Environment {

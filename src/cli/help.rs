@@ -19,8 +19,8 @@ use crate::{kafka, printable};
 /// About, examples, usage, options.
 const TEMPLATE: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\n{all-args}";
 
-/// The same for a command without global options.
-const TEMPLATE_WITHOUT_OPTIONS: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\nArguments:\n{positionals}";
+/// The same for a command without global options. Its own options follow: `{options}` would include the global ones.
+const TEMPLATE_WITHOUT_GLOBAL: &str = "{about}{after-help}\n\n{usage-heading} {usage}\n\nArguments:\n{positionals}";
 
 /// Number, name and meaning of each exit code.
 #[must_use]
@@ -47,7 +47,18 @@ fn arranged(mut command: clap::Command) -> clap::Command {
     for name in names {
         command = command.mut_subcommand(name, arranged);
     }
-    let template = if WITHOUT_BROKER.contains(&command.get_name()) { TEMPLATE_WITHOUT_OPTIONS } else { TEMPLATE };
+    if !WITHOUT_BROKER.contains(&command.get_name()) {
+        return command.help_template(TEMPLATE);
+    }
+    let mut template = TEMPLATE_WITHOUT_GLOBAL.to_owned();
+    let mut heading = "\n\nOptions:";
+    for argument in command.get_arguments() {
+        if let Some(name) = argument.get_long() {
+            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+            template += &format!("{heading}\n      --{name}\n          {help}");
+            heading = "\n";
+        }
+    }
     command.help_template(template)
 }
 

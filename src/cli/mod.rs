@@ -3,6 +3,7 @@
 mod analytics;
 mod broker;
 mod clean;
+mod completions;
 mod help;
 mod inventory;
 mod kafka_options;
@@ -23,6 +24,7 @@ use value_parsers::timeout;
 pub use analytics::Analytics;
 pub use broker::Broker;
 pub use clean::Clean;
+pub use completions::completions;
 pub use help::{command, examples, exit_codes, manual, parse};
 pub use inventory::Inventory;
 pub use kafka_options::explain_kafka_option;
@@ -129,21 +131,21 @@ process, even kill -9; they survive a power failure only with --fsync.",
   foodstream broker --stop                stop it and keep its data"
     )]
     Broker(Broker),
-    /// Print shell completions
+    /// Print or install shell completions
     #[command(
         alias = "completion",
-        override_usage = "foodstream completions <SHELL>",
+        override_usage = "foodstream completions [--install] <SHELL>",
         after_help = "Examples:
-  foodstream completions bash   save as ~/.local/share/bash-completion/completions/foodstream
-  foodstream completions zsh    save as _foodstream in a directory of $fpath
-  foodstream completions fish   save as ~/.config/fish/completions/foodstream.fish"
+  foodstream completions --install bash   write the file that bash reads; also for zsh and fish
+  foodstream completions zsh              print it, for example to save it in another directory of $fpath"
     )]
     Completions(Completions),
     /// Write manual pages, one for each command
     #[command(
         override_usage = "foodstream man <DIR>",
         after_help = "Examples:
-  foodstream man .   write foodstream.1 and others here; read one with `man -l foodstream.1`"
+  foodstream man ~/.local/share/man/man1   where man finds pages of programs in ~/.local/bin
+  foodstream man .                         write foodstream.1 and others here; read one with `man -l foodstream.1`"
     )]
     Man(Man),
     /// Show help for a command

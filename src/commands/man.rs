@@ -5,11 +5,13 @@ use std::path::Path;
 use crate::cli;
 use crate::console::Console;
 use crate::exit::{Code, Failure, Outcome};
-use crate::output::OutputFile;
+use crate::output::{OutputFile, create_folder};
 use crate::printable;
 
-/// Writes the pages into a directory and prints their paths. Opens all files before it writes the first.
+/// Writes the pages into a directory, which is created if missing, and prints their paths. Opens all files before it
+/// writes the first.
 pub fn run(console: &Console, folder: &Path) -> Outcome {
+    create_folder(folder)?;
     let mut files = Vec::new();
     for (name, page) in cli::manual() {
         let path = folder.join(name);

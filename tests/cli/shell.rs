@@ -57,42 +57,176 @@ fn every_command_has_the_same_global_options() {
     }
 }
 
+/// What a real bash offers for the last word of a line, in order, with the script in `foodstream.bash`. Like bash, calls
+/// the function that `complete -p` names. `compopt` works only while bash completes.
+fn offered_by_bash(folder: &Path, line: &str) -> Vec<String> {
+    let words: Vec<&str> = line.split(' ').collect();
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let asks = format!(
+        "set -eu; compopt() {{ :; }}; source foodstream.bash; function=$(complete -p foodstream | grep -o -- '-F [^ ]*' | cut -c 4-)
+         COMP_WORDS=({}); COMP_CWORD={}; $function foodstream {} {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1,
+        quoted[words.len() - 1],
+        quoted[words.len() - 2]
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder).output().expect("bash");
+    let (completed, stderr) = texts(&output);
+    assert_eq!(stderr, "", "{line}");
+    completed.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
+}
+
+fn script_for(shell: &str, folder: &Path) -> String {
+    let output = foodstream(folder, &["completions", shell]).output().expect("ended");
+    let (script, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    script
+}
+
 #[test]
 fn bash_completes_arguments() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = foodstream(folder.path(), &["completions", "bash"]).output().expect("ended");
-    let (script, stderr) = texts(&output);
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    std::fs::write(folder.path().join("foodstream.bash"), script).expect("written");
-    for (extra, wanted) in [
+    std::fs::write(folder.path().join("foodstream.bash"), script_for("bash", folder.path())).expect("written");
+    for (line, wanted) in [
         ("foodstream pro", "produce"),
         ("foodstream produce --cou", "--count"),
         ("foodstream lag --isolation read_c", "read_committed"),
         ("foodstream completions fi", "fish"),
         ("foodstream replay --bootstrap-ser", "--bootstrap-servers"),
+        ("foodstream scenario ch", "check"),
     ] {
-        let args: Vec<&str> = extra.split_whitespace().collect();
-        let asks = format!(
-            "set -eu; source foodstream.bash; COMP_WORDS=({extra}); COMP_CWORD={}; _foodstream foodstream {} {}; echo \"${{COMPREPLY[*]}}\"",
-            args.len() - 1,
-            args[args.len() - 1],
-            args[args.len() - 2]
-        );
-        let output =
-            Command::new("bash").args(["--norc", "-c", &asks]).current_dir(folder.path()).output().expect("bash");
-        let (completed, stderr) = texts(&output);
-        assert!(completed.split_whitespace().any(|word| word == wanted), "{extra}: {completed}{stderr}");
+        let offered = offered_by_bash(folder.path(), line);
+        assert!(offered.iter().any(|word| word == wanted), "{line}: {offered:?}");
     }
     // The scripts of other shells are at least parsed, if the shells are installed.
     for (shell, check) in [("zsh", "-n"), ("fish", "--no-execute")] {
-        let output = foodstream(folder.path(), &["completions", shell]).output().expect("ended");
-        assert!(output.status.success() && texts(&output).0.contains("produce"), "{shell}");
+        let script = script_for(shell, folder.path());
+        assert!(script.contains("produce"), "{shell}");
         if exists(shell) {
-            std::fs::write(folder.path().join(shell), &output.stdout).expect("written");
+            std::fs::write(folder.path().join(shell), script).expect("written");
             let read = Command::new(shell).args([check, shell]).current_dir(folder.path()).output().expect("ran");
             assert!(read.status.success(), "{shell}: {}", texts(&read).1);
         }
     }
+}
+
+#[test]
+fn bash_offers_commands_before_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("foodstream.bash"), script_for("bash", folder.path())).expect("written");
+    let offered = |line| offered_by_bash(folder.path(), line);
+    assert_eq!(offered("foodstream "), commands(), "an empty word is a command");
+    assert_eq!(offered("foodstream --prefix lab1. "), commands(), "also after a global option");
+    assert_eq!(offered("foodstream completions "), ["bash", "elvish", "fish", "powershell", "zsh"]);
+    let position = |words: &[String], word: &str| {
+        words.iter().position(|offered| offered == word).unwrap_or_else(|| panic!("no {word} in {words:?}"))
+    };
+    for line in ["foodstream produce ", "foodstream produce -", "foodstream produce --"] {
+        let words = offered(line);
+        assert!(position(&words, "--count") < position(&words, "--bootstrap-servers"), "{line}: {words:?}");
+        assert!(words[0].starts_with("--"), "short options are last: {words:?}");
+    }
+    // A path is completed by bash itself (`-o default`), if the function offers nothing.
+    for line in ["foodstream man ", "foodstream scenario run ", "foodstream scenario check scen"] {
+        assert_eq!(offered(line), [""; 0], "{line}");
+    }
+    // Files are not offered for numbers.
+    std::fs::write(folder.path().join("10-orders.txt"), "").expect("written");
+    assert_eq!(offered("foodstream produce --count 10"), ["10"]);
+    assert_eq!(offered("foodstream analytics --metrics-file 10"), ["10-orders.txt"]);
+}
+
+#[test]
+fn completions_have_no_hidden_option() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("foodstream.bash"), script_for("bash", folder.path())).expect("written");
+    for line in commands().iter().map(String::as_str).chain(["scenario run", "scenario check"]) {
+        let words = offered_by_bash(folder.path(), &format!("foodstream {line} --"));
+        let help = texts(
+            &foodstream(folder.path(), &[&["help"], &*line.split(' ').collect::<Vec<_>>()].concat())
+                .output()
+                .expect("ended"),
+        )
+        .0;
+        let global = texts(&foodstream(folder.path(), &["--help"]).output().expect("ended")).0;
+        for word in words.iter().filter(|word| word.starts_with("--")) {
+            assert!(
+                help.contains(word.as_str()) || global.contains(word.as_str()),
+                "{line}: {word} is not in the help"
+            );
+        }
+    }
+}
+
+/// The commands of the README, in a home without any directory.
+#[test]
+fn completions_and_manual_install_into_a_fresh_home() {
+    let home = tempfile::tempdir().expect("a folder");
+    let run = |args: &[&str]| {
+        let mut command = foodstream(home.path(), args);
+        for variable in ["XDG_DATA_HOME", "XDG_CONFIG_HOME", "BASH_COMPLETION_USER_DIR", "ZDOTDIR"] {
+            command.env_remove(variable);
+        }
+        command.env("HOME", home.path()).output().expect("ended")
+    };
+    for (shell, path) in [
+        ("bash", ".local/share/bash-completion/completions/foodstream"),
+        ("zsh", ".zfunc/_foodstream"),
+        ("fish", ".config/fish/completions/foodstream.fish"),
+    ] {
+        // The second time replaces the file.
+        for _ in 0..2 {
+            let output = run(&["completions", "--install", shell]);
+            let (stdout, stderr) = texts(&output);
+            assert_eq!(output.status.code(), Some(0), "{stderr}");
+            let path = home.path().join(path);
+            assert_eq!(stdout.lines().next(), path.to_str(), "{shell}");
+            assert!(stdout.lines().count() > 1, "says what else is needed: {stdout}");
+            assert_eq!(std::fs::read_to_string(path).expect("installed"), script_for(shell, home.path()));
+        }
+    }
+    let output = run(&["man", ".local/share/man/man1"]);
+    assert_eq!(output.status.code(), Some(0), "{}", texts(&output).1);
+    assert!(home.path().join(".local/share/man/man1/foodstream-produce.1").is_file());
+    for args in [&["completions", "--install", "elvish"][..], &["completions", "--install", "powershell"]] {
+        let output = run(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {}", texts(&output).1);
+    }
+    let blocked = home.path().join("file");
+    std::fs::write(&blocked, "").expect("written");
+    let output = run(&["man", "file/man1"]);
+    let (_, stderr) = texts(&output);
+    assert_eq!(output.status.code(), Some(8), "{stderr}");
+    assert!(stderr.contains("file/man1 cannot be created: "), "{stderr}");
+}
+
+/// bash-completion loads the installed file by the name of the command, if it is on this machine.
+#[test]
+fn bash_completion_finds_the_installed_script() {
+    let loader = "/usr/share/bash-completion/bash_completion";
+    if !Path::new(loader).exists() {
+        return;
+    }
+    let home = tempfile::tempdir().expect("a folder");
+    let output = foodstream(home.path(), &["completions", "--install", "bash"])
+        .env("HOME", home.path())
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("BASH_COMPLETION_USER_DIR")
+        .output()
+        .expect("ended");
+    assert_eq!(output.status.code(), Some(0), "{}", texts(&output).1);
+    // Exit code 124 of the loader makes bash complete again, with the function that it has loaded.
+    let asks = format!("source {loader}; _completion_loader foodstream; test $? = 124 && complete -p foodstream");
+    let output = Command::new("bash")
+        .args(["--norc", "-c", &asks])
+        .env("HOME", home.path())
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("BASH_COMPLETION_USER_DIR")
+        .current_dir(home.path())
+        .output()
+        .expect("bash");
+    let (registered, stderr) = texts(&output);
+    assert!(registered.contains("-F _foodstream"), "{registered}{stderr}");
 }
 
 #[test]

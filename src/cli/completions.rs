@@ -1,0 +1,131 @@
+//! Completion scripts: what a user may type, without hidden options, and subcommands before options.
+
+use clap::ValueHint;
+use clap_complete::Shell;
+
+use super::command;
+
+/// The completion script of a shell.
+#[must_use]
+pub fn completions(shell: Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut offered(&command()), "foodstream", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    if shell == Shell::Bash { names_first(&script) } else { script }
+}
+
+/// A copy of a command with what completions offer. The generators of `clap_complete` also offer hidden options, and an
+/// argument cannot be removed from a command.
+fn offered(command: &clap::Command) -> clap::Command {
+    // A few bytes, once in a process: clap accepts an owned name only with a feature that makes every name larger.
+    let name: &'static str = command.get_name().to_owned().leak();
+    let mut copy = clap::Command::new(name).disable_help_subcommand(true);
+    if let Some(version) = command.get_version() {
+        let version: &'static str = version.to_owned().leak();
+        copy = copy.version(version);
+    }
+    if let Some(about) = command.get_about() {
+        copy = copy.about(about.clone());
+    }
+    let arguments = command.get_arguments().filter(|argument| !argument.is_hide_set());
+    let commands = command.get_subcommands().filter(|command| !command.is_hide_set());
+    copy.args(arguments.map(with_hint)).subcommands(commands.map(offered))
+}
+
+/// The argument with a hint at its values. Without a hint, shells offer files for every value, also for numbers.
+fn with_hint(argument: &clap::Arg) -> clap::Arg {
+    if !argument.get_action().takes_values() || !argument.get_possible_values().is_empty() {
+        return argument.clone();
+    }
+    let names = argument.get_value_names().unwrap_or_default();
+    let named = |word: &str| names.iter().any(|name| name.contains(word));
+    let hint = match () {
+        () if named("FILE") || named("CSV") => ValueHint::FilePath,
+        () if named("DIR") || named("FOLDER") => ValueHint::DirPath,
+        () => ValueHint::Other,
+    };
+    argument.clone().value_hint(hint)
+}
+
+/// The bash script that offers subcommands and values for a word that does not begin with `-`, and for others the
+/// options of the command before those of all commands.
+///
+/// The generated script has all of them in one list for each command, short options first. A command without
+/// subcommands and values offers its options for an empty word. If it has an argument that is a path, the list is empty,
+/// so that bash offers files.
+fn names_first(script: &str) -> String {
+    let paths = commands_with_paths();
+    let mut current = "";
+    let mut out = String::with_capacity(script.len());
+    for line in script.lines() {
+        let text = line.trim_start();
+        let indent = &line[..line.len() - text.len()];
+        if let Some(label) = text.strip_suffix(')') {
+            current = label;
+        }
+        let list = text.strip_prefix("opts=\"").and_then(|rest| rest.strip_suffix('"')).filter(|list| !list.is_empty());
+        let Some(list) = list else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let (mut options, names): (Vec<&str>, Vec<&str>) = list.split(' ').partition(|word| word.starts_with('-'));
+        // Stable: the order within the groups is that of the help.
+        options.sort_by_key(|word| !word.starts_with("--"));
+        let options = options.join(" ");
+        out += &format!("{indent}opts=\"{options}\"\n");
+        if !names.is_empty() || paths.iter().any(|path| path == current) {
+            let names = names.join(" ");
+            out += &format!("{indent}if [[ ${{cur}} != -* ]]; then opts=\"{names}\"; fi\n");
+        }
+    }
+    out
+}
+
+/// The commands with an argument that is a path, by their labels in the bash script.
+fn commands_with_paths() -> Vec<String> {
+    fn add(command: &clap::Command, label: &str, labels: &mut Vec<String>) {
+        let is_path =
+            |argument: &clap::Arg| matches!(argument.get_value_hint(), ValueHint::FilePath | ValueHint::DirPath);
+        if command.get_positionals().any(is_path) {
+            labels.push(label.to_owned());
+        }
+        for command in command.get_subcommands() {
+            add(command, &format!("{label}__subcmd__{}", command.get_name()), labels);
+        }
+    }
+    let mut labels = Vec::new();
+    add(&offered(&command()), "foodstream", &mut labels);
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_script_offers_hidden_options() {
+        for shell in [Shell::Bash, Shell::Elvish, Shell::Fish, Shell::PowerShell, Shell::Zsh] {
+            let script = completions(shell);
+            for (word, offered) in
+                [("metrics-file", true), ("bootstrap-servers", true), ("leash", false), ("background", false)]
+            {
+                // "background" is also a word of descriptions.
+                let found = [format!("--{word}"), format!("-l {word}")].iter().any(|option| script.contains(option));
+                assert_eq!(found, offered, "{shell}: {word}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_separate_from_options() {
+        let script = names_first("    foodstream)\n        opts=\"-b --output run list\"\n");
+        assert_eq!(
+            script,
+            "    foodstream)\n        opts=\"--output -b\"\n        if [[ ${cur} != -* ]]; then opts=\"run list\"; fi\n"
+        );
+        let labels = commands_with_paths();
+        assert!(labels.iter().any(|label| label == "foodstream__subcmd__man"), "{labels:?}");
+        assert!(labels.iter().any(|label| label == "foodstream__subcmd__scenario__subcmd__run"), "{labels:?}");
+    }
+}

@@ -183,7 +183,7 @@ fn page() -> String {
 }
 
 /// Directories that are not part of the project's sources.
-const SKIPPED: [&str; 4] = ["target", ".git", ".foodstream", "scenario-report"];
+const SKIPPED: [&str; 5] = ["target", "dist", ".git", ".foodstream", "scenario-report"];
 
 /// The files of the project with one of these extensions, and the scripts without any: paths from the root, with `/`.
 fn files(extensions: &[&str]) -> Vec<String> {

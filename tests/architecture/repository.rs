@@ -42,6 +42,7 @@ struct Step {
 #[derive(Deserialize)]
 struct GitLab {
     gate: GitLabJob,
+    release: GitLabJob,
 }
 
 #[derive(Deserialize)]
@@ -73,6 +74,53 @@ fn workflows_run_the_gate_and_nothing_else() {
     let version = rust["rust-version"].as_str().expect("a version");
     assert!(gate.image.contains(version) && gate.timeout == "90 minutes");
     assert!(text(".forgejo/workflows/ci.yml").contains(&format!("rust:{version}")));
+}
+
+/// On a tag, each forge makes and tests the files with the scripts that anyone can run, and nothing between them changes
+/// the files.
+#[test]
+fn tags_release_what_the_scripts_make() {
+    let steps = |path: &str, runs: &[&str]| {
+        let position = |script: &str| {
+            let found = runs.iter().position(|run| run.split(' ').next() == Some(script));
+            found.unwrap_or_else(|| panic!("{path} does not run {script}: {runs:?}"))
+        };
+        assert!(position("scripts/release") < position("scripts/release-test"), "{path}: {runs:?}");
+    };
+    for path in [".github/workflows/release.yml", ".forgejo/workflows/release.yml"] {
+        let workflow: Workflow = yaml(path);
+        assert_eq!(workflow.on, serde_json::json!({"push": {"tags": ["v*"]}}), "{path}");
+        let job = &workflow.jobs["build"];
+        let runs: Vec<_> = job.steps.iter().filter_map(|step| step.run.as_deref()).collect();
+        steps(path, &runs);
+        assert!(job.timeout_minutes >= 60, "{path}");
+        let last = job.steps.last().and_then(|step| step.uses.as_deref());
+        assert!(
+            last.is_some_and(|uses| uses.contains("upload-artifact") || uses.contains("release")),
+            "{path}: {last:?}"
+        );
+    }
+    let release = yaml::<GitLab>(".gitlab-ci.yml").release;
+    steps(".gitlab-ci.yml", &release.script.iter().map(String::as_str).collect::<Vec<_>>());
+    let rust = toml("Cargo.toml")["package"]["rust-version"].as_str().expect("a version").to_owned();
+    for path in [".github/workflows/release.yml", ".forgejo/workflows/release.yml", ".gitlab-ci.yml"] {
+        // The system of the gate, on which the bytes are the same.
+        assert!(text(path).contains(&format!("image: rust:{rust}-bookworm")), "{path}");
+    }
+}
+
+/// `scripts/release` refuses what it cannot release, before it builds anything.
+#[test]
+fn a_release_needs_valid_arguments() {
+    let fails = |arguments: &[&str]| {
+        let output = Command::new(root().join("scripts/release")).args(arguments).output().expect("it runs");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for arguments in [&["--fast"][..], &["--out"], &["dist"]] {
+        let (code, stderr) = fails(arguments);
+        assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
+        assert!(stderr.contains("try: scripts/release --help"), "{stderr}");
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,45 @@
+# The static binary of a release, without paths of this machine. Sourced by scripts/release.
+# shellcheck shell=bash
+# shellcheck disable=SC2154 # variables of scripts/release
+
+# Builds with a clean environment: CFLAGS, RUSTFLAGS, or cargo's variables of the caller would change the binary.
+build_binary() {
+  local registry names=$scratch/compilers name features=() flags
+  cargo fetch --locked --target "$host"
+  # Cargo names the directory of a registry after its address, which is another one behind a mirror.
+  registry=$(cargo metadata --format-version 1 --locked --offline --filter-platform "$host" |
+    grep -o '"manifest_path":"[^"]*/registry/src/[^/"]*' | head -n 1 | cut -d '"' -f 4 || true)
+  [[ -n $registry ]] || fail "cargo metadata names no directory of the registry"
+  if has_feature tls; then features=(--features tls); fi
+  mkdir "$names"
+  for name in cc gcc c++ g++; do ln -s "$parts/compiler" "$names/$name"; done
+  local separator=$'\x1f'
+  flags=-Ctarget-feature=+crt-static
+  flags+=$separator--remap-path-prefix=$root=/foodstream
+  flags+=$separator--remap-path-prefix=$target=/target
+  flags+=$separator--remap-path-prefix=$registry=/registry
+  # The id of the linker is a hash of the debugging information too, which is then stripped.
+  flags+=$separator-Clink-arg=-Wl,--build-id=none
+  env -i HOME="$HOME" PATH="$names:$PATH" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \
+    ${CARGO_HOME+"CARGO_HOME=$CARGO_HOME"} ${RUSTUP_HOME+"RUSTUP_HOME=$RUSTUP_HOME"} \
+    ${RUSTUP_TOOLCHAIN+"RUSTUP_TOOLCHAIN=$RUSTUP_TOOLCHAIN"} \
+    RELEASE_ROOT="$root" RELEASE_TARGET="$target" RELEASE_REGISTRY="$registry" \
+    CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$flags" CARGO_INCREMENTAL=0 LIBZ_SYS_STATIC=1 \
+    CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=symbols \
+    cargo build --release --locked --offline --target "$host" --bin foodstream \
+    ${features[@]+"${features[@]}"} ${jobs:+"-j$jobs"}
+  binary=$target/$host/release/foodstream
+}
+
+has_feature() {
+  cargo metadata --format-version 1 --no-deps --locked --offline | grep -q "\"features\":{[^}]*\"$1\":"
+}
+
+# A program that asks for a library or an interpreter does not run in an empty root.
+check_binary() {
+  local path
+  if readelf -ldW "$binary" | grep -E 'NEEDED|INTERP'; then fail "$binary is not static"; fi
+  for path in "$root" "$target" "${CARGO_HOME:-$HOME/.cargo}/"; do
+    if grep -aqF "$path" "$binary"; then fail "$binary contains the path $path of this machine"; fi
+  done
+}

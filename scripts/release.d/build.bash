@@ -18,6 +18,8 @@ build_binary() {
   flags+=$separator--remap-path-prefix=$root=/foodstream
   flags+=$separator--remap-path-prefix=$target=/target
   flags+=$separator--remap-path-prefix=$registry=/registry
+  # A static program cannot look up whether glibc has getrandom(2), and would read /dev/urandom, which an empty root lacks.
+  flags+=$separator--cfg=getrandom_backend=\"linux_getrandom\"
   # The id of the linker is a hash of the debugging information too, which is then stripped.
   flags+=$separator-Clink-arg=-Wl,--build-id=none
   env -i HOME="$HOME" PATH="$names:$PATH" LC_ALL=C TZ=UTC SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" \

@@ -5,14 +5,13 @@ set -euo pipefail
 readonly user=$1 root=$2 program=$3 scenario=$4
 readonly home=/home/foodstream
 
-# What every container engine provides.
+# The minimum that the program needs, and every container engine provides: /proc for the path of its own program, and
+# /dev/null.
 mkdir -p "$root/proc" "$root/dev" "$root/etc" "$root/tmp"
 chmod 1777 "$root/tmp"
 mount -t proc proc "$root/proc"
-for device in null urandom; do
-  touch "$root/dev/$device"
-  mount --bind "/dev/$device" "$root/dev/$device"
-done
+touch "$root/dev/null"
+mount --bind /dev/null "$root/dev/null"
 printf '127.0.0.1 localhost\n127.0.0.1 kafka.example\n' >"$root/etc/hosts"
 if [[ ! -d $root$home ]]; then
   mkdir -p "$root$home"

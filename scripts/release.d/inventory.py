@@ -47,7 +47,7 @@ def linked_crates(target: str, features: list[str]) -> dict:
 
 
 def purl(package: dict) -> str:
-    return f"pkg:cargo/{package['name']}@{package['version']}"
+    return f"pkg:cargo/{package['name']}@{package['version'].replace('+', '%2B')}"
 
 
 def c_libraries(packages: dict) -> list[dict]:
@@ -77,15 +77,15 @@ def c_libraries(packages: dict) -> list[dict]:
 
 
 def system_libraries() -> list[dict]:
-    """Debian packages with the static libraries that the linker uses."""
+    """Debian packages with the static libraries that the linker uses, and with the certificates of the image."""
     compiler = output("cc", "-dumpversion").strip()
     found = []
     for package, licence in [
         ("libc6-dev", "LGPL-2.1-or-later"),
         (f"libgcc-{compiler}-dev", "GPL-3.0-or-later WITH GCC-exception-3.1"),
+        ("ca-certificates", "MPL-2.0"),
     ]:
-        fields = output("dpkg-query", "--show", "--showformat=${Version} ${Architecture} ${source:Version}", package)
-        version, architecture, _ = fields.split(" ")
+        version, architecture = output("dpkg-query", "--show", "--showformat=${Version} ${Architecture}", package).split(" ")
         file = pathlib.Path("/usr/share/doc") / package / "copyright"
         link = f"pkg:deb/debian/{package}@{version.replace('+', '%2B').replace(':', '%3A')}?arch={architecture}"
         found.append({"name": package, "version": version, "licence": licence, "file": file, "purl": link})
@@ -132,7 +132,7 @@ def sbom(arguments: argparse.Namespace, graph: dict, bundled: list[dict], system
         dependencies.append({"ref": components[-1]["bom-ref"], "dependsOn": []})
     for library in system:
         components.append({
-            "type": "library",
+            "type": "data" if library["name"] == "ca-certificates" else "library",
             "bom-ref": library["purl"],
             "name": library["name"],
             "version": library["version"],

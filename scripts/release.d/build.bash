@@ -4,13 +4,12 @@
 
 # Builds with a clean environment: CFLAGS, RUSTFLAGS, or cargo's variables of the caller would change the binary.
 build_binary() {
-  local registry names=$scratch/compilers name features=() flags
+  local registry names=$scratch/compilers name flags
   cargo fetch --locked --target "$host"
   # Cargo names the directory of a registry after its address, which is another one behind a mirror.
   registry=$(cargo metadata --format-version 1 --locked --offline --filter-platform "$host" |
     grep -o '"manifest_path":"[^"]*/registry/src/[^/"]*' | head -n 1 | cut -d '"' -f 4 || true)
   [[ -n $registry ]] || fail "cargo metadata names no directory of the registry"
-  if has_feature tls; then features=(--features tls); fi
   mkdir "$names"
   for name in cc gcc c++ g++; do ln -s "$parts/compiler" "$names/$name"; done
   local separator=$'\x1f'
@@ -28,13 +27,8 @@ build_binary() {
     RELEASE_ROOT="$root" RELEASE_TARGET="$target" RELEASE_REGISTRY="$registry" \
     CARGO_TARGET_DIR="$target" CARGO_ENCODED_RUSTFLAGS="$flags" CARGO_INCREMENTAL=0 LIBZ_SYS_STATIC=1 \
     CARGO_PROFILE_RELEASE_DEBUG=none CARGO_PROFILE_RELEASE_STRIP=symbols \
-    cargo build --release --locked --offline --target "$host" --bin foodstream \
-    ${features[@]+"${features[@]}"} ${jobs:+"-j$jobs"}
+    cargo build --release --locked --offline --target "$host" --bin foodstream --features tls ${jobs:+"-j$jobs"}
   binary=$target/$host/release/foodstream
-}
-
-has_feature() {
-  cargo metadata --format-version 1 --no-deps --locked --offline | grep -q "\"features\":{[^}]*\"$1\":"
 }
 
 # A program that asks for a library or an interpreter does not run in an empty root.

@@ -13,18 +13,17 @@ blob() {
 }
 
 # The file system: the binary, a temporary directory, the home of a user without rights, and the certificates of public
-# authorities, for brokers with such a certificate. They are those of Debian's package: the bundle in /etc may also have
-# authorities of this machine. librdkafka's OpenSSL looks for them in /usr/local/ssl.
+# authorities, for brokers with such a certificate, in a place where librdkafka looks for them. They are those of Debian's
+# package: the bundle in /etc of this machine may also have authorities of this machine.
 layer() {
   local tree=$scratch/image/tree
-  mkdir -p "$tree"/{etc/ssl/certs,tmp,home/foodstream,usr/bin,usr/local/ssl,usr/share/doc/foodstream}
+  mkdir -p "$tree"/{etc/ssl/certs,tmp,home/foodstream,usr/bin,usr/share/doc/foodstream}
   install -m 755 "$binary" "$tree/usr/bin/foodstream"
   find /usr/share/ca-certificates/mozilla -name '*.crt' -print0 | sort -z | xargs -0 cat >"$tree/etc/ssl/certs/ca-certificates.crt"
   cp LICENSE-APACHE LICENSE-MIT "$scratch/licences/THIRD-PARTY-LICENSES" "$tree/usr/share/doc/foodstream/"
   printf 'root:x:0:0:root:/:/sbin/nologin\nfoodstream:x:%s:%s:foodstream:/home/foodstream:/sbin/nologin\n' \
     "$IMAGE_USER" "$IMAGE_USER" >"$tree/etc/passwd"
   printf 'root:x:0:\nfoodstream:x:%s:\n' "$IMAGE_USER" >"$tree/etc/group"
-  ln -s /etc/ssl/certs/ca-certificates.crt "$tree/usr/local/ssl/cert.pem"
   settle "$tree"
   chmod 1777 "$tree/tmp"
   archive "$tree" --no-recursion home --recursion etc tmp usr >"$scratch/image/layer.tar"

@@ -4,12 +4,10 @@
 
 # The SBOM, and the licences of everything that is linked into the binary.
 dependency_list() {
-  local features=()
-  if has_feature tls; then features=(--features tls); fi
   mkdir -p "$scratch/licences"
   python3 "$parts/inventory.py" --target "$host" --commit "$commit" --binary "$out/$name" \
     --sbom "$out/foodstream-$version-$machine.cdx.json" --licences "$scratch/licences/THIRD-PARTY-LICENSES" \
-    ${features[@]+"${features[@]}"}
+    --features tls
 }
 
 # Sets the modes and times of a tree, so that they depend on nothing but the commit.

@@ -4,7 +4,15 @@
 
 # Builds with a clean environment: CFLAGS, RUSTFLAGS, or cargo's variables of the caller would change the binary.
 build_binary() {
-  local registry names=$scratch/compilers name flags
+  local registry names=$scratch/compilers name flags inputs
+  # Cargo does not notice other flags or versions of the C compiler.
+  inputs=$(sha256sum <"$parts/build.bash"; sha256sum <"$parts/compiler"; sha256sum <"$parts/resolver.c"; cc --version)
+  if [[ $inputs != "$(cat "$target/inputs" 2>/dev/null || true)" ]]; then
+    rm -rf "$target"
+    mkdir -p "$target"
+    cat <<<"$inputs" >"$target/inputs"
+  fi
+  cc -O2 -fPIE -c "$parts/resolver.c" -o "$target/resolver.o"
   cargo fetch --locked --target "$host"
   # Cargo names the directory of a registry after its address, which is another one behind a mirror.
   registry=$(cargo metadata --format-version 1 --locked --offline --filter-platform "$host" |

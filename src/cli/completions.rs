@@ -56,7 +56,7 @@ fn with_hint(argument: &clap::Arg) -> clap::Arg {
 fn names_first(script: &str) -> String {
     let paths = commands_with_paths();
     let mut current = "";
-    let mut out = String::with_capacity(script.len());
+    let mut lines = Vec::new();
     for line in script.lines() {
         let text = line.trim_start();
         let indent = &line[..line.len() - text.len()];
@@ -65,21 +65,18 @@ fn names_first(script: &str) -> String {
         }
         let list = text.strip_prefix("opts=\"").and_then(|rest| rest.strip_suffix('"')).filter(|list| !list.is_empty());
         let Some(list) = list else {
-            out.push_str(line);
-            out.push('\n');
+            lines.push(line.to_owned());
             continue;
         };
         let (mut options, names): (Vec<&str>, Vec<&str>) = list.split(' ').partition(|word| word.starts_with('-'));
         // Stable: the order within the groups is that of the help.
         options.sort_by_key(|word| !word.starts_with("--"));
-        let options = options.join(" ");
-        out += &format!("{indent}opts=\"{options}\"\n");
+        lines.push(format!("{indent}opts=\"{}\"", options.join(" ")));
         if !names.is_empty() || paths.iter().any(|path| path == current) {
-            let names = names.join(" ");
-            out += &format!("{indent}if [[ ${{cur}} != -* ]]; then opts=\"{names}\"; fi\n");
+            lines.push(format!("{indent}if [[ ${{cur}} != -* ]]; then opts=\"{}\"; fi", names.join(" ")));
         }
     }
-    out
+    lines.join("\n") + "\n"
 }
 
 /// The commands with an argument that is a path, by their labels in the bash script.

@@ -50,15 +50,15 @@ fn arranged(mut command: clap::Command) -> clap::Command {
     if !WITHOUT_BROKER.contains(&command.get_name()) {
         return command.help_template(TEMPLATE);
     }
-    let mut template = TEMPLATE_WITHOUT_GLOBAL.to_owned();
-    let mut heading = "\n\nOptions:";
-    for argument in command.get_arguments() {
-        if let Some(name) = argument.get_long() {
-            let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
-            template += &format!("{heading}\n      --{name}\n          {help}");
-            heading = "\n";
-        }
-    }
+    let option = |argument: &clap::Arg| {
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        argument.get_long().map(|name| format!("      --{name}\n          {help}"))
+    };
+    let options: Vec<String> = command.get_arguments().filter_map(option).collect();
+    let template = match options.as_slice() {
+        [] => TEMPLATE_WITHOUT_GLOBAL.to_owned(),
+        options => format!("{TEMPLATE_WITHOUT_GLOBAL}\n\nOptions:\n{}", options.join("\n\n")),
+    };
     command.help_template(template)
 }
 

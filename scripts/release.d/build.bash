@@ -4,7 +4,7 @@
 
 # Builds with a clean environment: CFLAGS, RUSTFLAGS, or cargo's variables of the caller would change the binary.
 build_binary() {
-  local registry names=$scratch/compilers name flags inputs
+  local registry names=$target/compilers name flags inputs
   # Cargo does not notice other flags or versions of the C compiler.
   inputs=$(sha256sum <"$parts/build.bash"; sha256sum <"$parts/compiler"; sha256sum <"$parts/resolver.c"; cc --version)
   if [[ $inputs != "$(cat "$target/inputs" 2>/dev/null || true)" ]]; then
@@ -18,8 +18,9 @@ build_binary() {
   registry=$(cargo metadata --format-version 1 --locked --offline --filter-platform "$host" |
     grep -o '"manifest_path":"[^"]*/registry/src/[^/"]*' | head -n 1 | cut -d '"' -f 4 || true)
   [[ -n $registry ]] || fail "cargo metadata names no directory of the registry"
-  mkdir "$names"
-  for name in cc gcc c++ g++; do ln -s "$parts/compiler" "$names/$name"; done
+  # Not a temporary directory: C code is built again when PATH changes.
+  mkdir -p "$names"
+  for name in cc gcc c++ g++; do ln -sf "$parts/compiler" "$names/$name"; done
   local separator=$'\x1f'
   flags=-Ctarget-feature=+crt-static
   flags+=$separator--remap-path-prefix=$root=/foodstream

@@ -38,10 +38,10 @@ fn with_hint(argument: &clap::Arg) -> clap::Arg {
         return argument.clone();
     }
     let names = argument.get_value_names().unwrap_or_default();
-    let named = |word: &str| names.iter().any(|name| name.contains(word));
+    let mentions = |word: &str| names.iter().any(|name| name.contains(word));
     let hint = match () {
-        () if named("FILE") || named("CSV") => ValueHint::FilePath,
-        () if named("DIR") || named("FOLDER") => ValueHint::DirPath,
+        () if mentions("FILE") || mentions("CSV") => ValueHint::FilePath,
+        () if mentions("DIR") || mentions("FOLDER") => ValueHint::DirPath,
         () => ValueHint::Other,
     };
     argument.clone().value_hint(hint)

@@ -1,6 +1,7 @@
 //! Completion scripts: what a user may type, without hidden options, and subcommands before options.
 
 use clap::ValueHint;
+use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use super::command;
@@ -8,18 +9,27 @@ use super::command;
 /// The completion script of a shell.
 #[must_use]
 pub fn completions(shell: Shell) -> String {
+    let commands = offered(&command());
+    let names: Vec<&'static str> = commands.get_subcommands().map(name).collect();
+    let mut commands = commands.mut_subcommand("help", |help| {
+        help.mut_args(|argument| argument.value_parser(PossibleValuesParser::new(&names)))
+    });
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut offered(&command()), "foodstream", &mut script);
+    clap_complete::generate(shell, &mut commands, "foodstream", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
     if shell == Shell::Bash { names_first(&script) } else { script }
+}
+
+/// The name of a command. clap accepts an owned name only with a feature that makes every name larger. These are a few
+/// bytes, once in a process.
+fn name(command: &clap::Command) -> &'static str {
+    command.get_name().to_owned().leak()
 }
 
 /// A copy of a command with what completions offer. The generators of `clap_complete` also offer hidden options, and an
 /// argument cannot be removed from a command.
 fn offered(command: &clap::Command) -> clap::Command {
-    // A few bytes, once in a process: clap accepts an owned name only with a feature that makes every name larger.
-    let name: &'static str = command.get_name().to_owned().leak();
-    let mut copy = clap::Command::new(name).disable_help_subcommand(true);
+    let mut copy = clap::Command::new(name(command)).disable_help_subcommand(true);
     if let Some(version) = command.get_version() {
         let version: &'static str = version.to_owned().leak();
         copy = copy.version(version);

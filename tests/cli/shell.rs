@@ -117,6 +117,7 @@ fn bash_offers_commands_before_options() {
     let offered = |line| offered_by_bash(folder.path(), line);
     assert_eq!(offered("foodstream "), commands(), "an empty word is a command");
     assert_eq!(offered("foodstream --prefix lab1. "), commands(), "also after a global option");
+    assert_eq!(offered("foodstream help "), commands());
     assert_eq!(offered("foodstream completions "), ["bash", "elvish", "fish", "powershell", "zsh"]);
     let position = |words: &[String], word: &str| {
         words.iter().position(|offered| offered == word).unwrap_or_else(|| panic!("no {word} in {words:?}"))

@@ -29,7 +29,7 @@ expect() { grep -q "$1" "$root$home/output" || { cat "$root$home/output"; echo "
 
 foodstream --version >"$root$home/output"
 expect '^foodstream [0-9]'
-expect ' ssl'
+expect '^TLS: built in'
 foodstream produce --count 10000 --seed 7
 foodstream inventory --until-end
 foodstream analytics --from-beginning

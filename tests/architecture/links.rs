@@ -74,6 +74,21 @@ fn links_of_documents_lead_somewhere() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
+/// A table row and a link cannot be wrapped.
+#[test]
+fn lines_of_documents_fit_a_screen() {
+    let wide: Vec<_> = files(&["md"])
+        .iter()
+        .flat_map(|file| {
+            let page = read(file).expect("the page can be read");
+            let lines = page.lines().map(str::to_owned).zip(1..);
+            let wide = lines.filter(|(line, _)| !line.starts_with('|') && line.chars().count() > 120);
+            wide.map(|(_, number)| format!("{file}:{number}: longer than 120 characters")).collect::<Vec<_>>()
+        })
+        .collect();
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
 #[test]
 fn pages_named_in_code_exist() {
     let page = Regex::new(r"\bdocs/[A-Za-z0-9_/-]+\.md(#[a-z0-9_-]+)?").expect("a pattern");

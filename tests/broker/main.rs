@@ -35,6 +35,7 @@ mod many_rows;
 mod mutations;
 mod network;
 mod outages;
+mod pages;
 mod pipeline;
 mod process;
 mod produce;
@@ -46,7 +47,6 @@ mod python_original;
 #[path = "../protocol/client.rs"]
 #[allow(dead_code, reason = "this suite uses a part of it")]
 mod raw;
-mod readme;
 mod rebalances;
 mod record_schemas;
 mod records;
@@ -128,7 +128,7 @@ fn main() {
         terminal::CASES,
         screens::CASES,
         examples::CASES,
-        readme::CASES,
+        pages::CASES,
     ]
     .concat();
     match brokers::named() {

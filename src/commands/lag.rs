@@ -216,7 +216,8 @@ impl<'a> Watch<'a> {
             true
         } else if self.settings.all_groups {
             let lines = report::lag_groups_lines(&self.shown());
-            console.print(&lines.lines().map(|line| format!("{line}; {stale}\n")).collect::<String>())?
+            let lines: Vec<_> = lines.lines().map(|line| format!("{line}; {stale}\n")).collect();
+            console.print(&lines.concat())?
         } else {
             let lines: String =
                 self.shown().iter().map(|group| report::lag_line(group) + "; " + &stale + "\n").collect();

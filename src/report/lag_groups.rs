@@ -108,7 +108,7 @@ fn over_all(groups: &[GroupLag]) -> String {
     let mut line = format!("{}: {} of lag", counted(groups.len() as u64, "group"), counted(messages, "message"));
     if !lagging.is_empty() {
         let behind = oldest.map_or_else(String::new, |seconds| format!(", up to {} behind", time(seconds)));
-        line.push_str(&format!(" in {}{behind}", counted(lagging.len() as u64, "group")));
+        line.extend([" in ", &counted(lagging.len() as u64, "group"), &behind]);
     }
     match groups.iter().filter(|group| group.messages.is_none()).count() {
         0 => line,

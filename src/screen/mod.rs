@@ -193,7 +193,7 @@ impl Shared {
 /// Serves a screen until it ends, and from then on only the signals whose default action it has replaced.
 async fn serve(shared: &Shared, ended: &Sender<()>) {
     let signals = [SignalKind::window_change(), SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw())];
-    let others = [rustix::process::Signal::CONT, rustix::process::Signal::QUIT].map(|signal| signal.as_raw());
+    let others = [rustix::process::Signal::CONT, rustix::process::Signal::QUIT].map(rustix::process::Signal::as_raw);
     let [Ok(mut resized), Ok(mut stopped)] = signals.map(signal) else { return };
     let [Ok(mut continued), Ok(mut quit)] = others.map(|number| signal(SignalKind::from_raw(number))) else { return };
     let (mut ticks, mut keys) = (interval(TICK), interval(KEYS));

@@ -46,8 +46,8 @@ fn ratio(count: usize, of: usize) -> f64 {
 fn any_settings() -> impl Strategy<Value = WorkloadSettings> {
     let share = || prop_oneof![Just(0u8), 0u8..=100, Just(100)].prop_map(Fraction::percent);
     let names = || prop_oneof![1u32..6, 1u32..200].prop_map(|count| count.try_into().expect("not zero"));
-    let shape = prop_oneof![Just(Shape::Lunch), Just(Shape::Flat)];
-    (any::<u64>(), share(), share(), share(), names(), names(), names(), shape).prop_map(
+    let any_shape = prop_oneof![Just(Shape::Lunch), Just(Shape::Flat)];
+    (any::<u64>(), share(), share(), share(), names(), names(), names(), any_shape).prop_map(
         |(seed, failure_rate, poison_rate, duplicate_rate, restaurants, items, users, shape)| WorkloadSettings {
             shape,
             failure_rate,

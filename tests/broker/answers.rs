@@ -169,13 +169,13 @@ fn next_on_a_terminal(env: &TestEnv) {
     assert_eq!(other, format!("{PROGRAM} replay --group 'my readers' {here}"));
     assert_eq!(next(env, &other), Some(format!("{PROGRAM} scenario run crash")));
     // A replay of a group with members would be refused.
-    let live = env.start("analytics");
+    let member = env.start("analytics");
     super::groups::until_members(env, "analytics-consumer-group", 1);
     let shadow = next(env, &format!("{PROGRAM} analytics --from-beginning {here}")).expect("a line");
     assert_eq!(shadow, format!("{PROGRAM} replay --shadow {here}"));
     assert_eq!(next(env, &shadow), None);
     live.signal(rustix::process::Signal::INT);
-    live.end().expect(0);
+    member.end().expect(0);
 }
 
 fn no_next(env: &TestEnv) {

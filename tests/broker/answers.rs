@@ -174,7 +174,7 @@ fn next_on_a_terminal(env: &TestEnv) {
     let shadow = next(env, &format!("{PROGRAM} analytics --from-beginning {here}")).expect("a line");
     assert_eq!(shadow, format!("{PROGRAM} replay --shadow {here}"));
     assert_eq!(next(env, &shadow), None);
-    live.signal(rustix::process::Signal::INT);
+    member.signal(rustix::process::Signal::INT);
     member.end().expect(0);
 }
 

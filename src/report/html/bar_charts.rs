@@ -119,6 +119,28 @@ mod tests {
     use super::*;
     use crate::report::html::svg::testing::{outside, overlapping};
 
+    #[test]
+    fn bars_are_at_the_times_of_the_axis() {
+        let span = Span {
+            name: "orders".to_owned(),
+            from: 2.0,
+            to: Some(6.0),
+            background: false,
+            ended_by: None,
+            failed: false,
+        };
+        // The axis ends later than the processes.
+        let axis = TimeAxis::new(&[], 20.0, "");
+        let svg = timeline_chart(("timeline", "", ""), &[span], &axis, 6.0, Size::Wide);
+        let x = axis.scale(Size::Wide);
+        let bar = svg.marks.iter().find_map(|mark| match mark {
+            Mark::Area { class: "span", at, width, .. } => Some((at.0, at.0 + width)),
+            _ => None,
+        });
+        let (from, to) = bar.expect("a bar");
+        assert!((from - x.at(2.0)).abs() < 0.01 && (to - x.at(6.0)).abs() < 0.01, "{from} to {to}");
+    }
+
     proptest! {
         #[test]
         fn marks_are_inside_and_labels_do_not_overlap(

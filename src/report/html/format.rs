@@ -82,9 +82,9 @@ pub(super) fn moment(at: f64, end: f64) -> String {
     format!("{}:{minutes:02.0}", short(hours))
 }
 
-/// The label of an age on an axis that ends at `end`: short also for ages of centuries.
+/// The label of an age on an axis that ends at `end`: in days if it is longer than a month, so that it is short.
 pub(super) fn age(at: f64, end: f64) -> String {
-    if end > 3e9 { format!("{at:.0e} s") } else { moment(at, end) }
+    if end > 3e6 { format!("{} d", short((at / 86_400.0).round())) } else { moment(at, end) }
 }
 
 /// The date and the clock time of a start, of RFC 3339: `2026-11-22 12:41:07 UTC`.

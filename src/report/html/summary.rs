@@ -307,3 +307,37 @@ fn merged(inventories: &[InventoryDocument]) -> Vec<DeadLetterRow> {
     rows.sort_by(|left, right| right.records.cmp(&left.records).then_with(|| left.reason.cmp(&right.reason)));
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analytics::test_support::example;
+
+    #[test]
+    fn one_decision_for_each_order_of_each_minute_and_restaurant() {
+        let mut metrics = example();
+        let mut total = 0;
+        for row in &mut metrics.by_minute {
+            (row.reserved, row.rejected, row.released) = (row.total, 0, 0);
+            total += row.total;
+        }
+        for row in &mut metrics.by_restaurant {
+            (row.reserved, row.rejected, row.released) = (row.total, 0, 0);
+        }
+        metrics.total_orders = total;
+        metrics.left_out = None;
+        let inventory = &mut metrics.inventory;
+        (inventory.reserved_orders, inventory.rejected_orders, inventory.released_orders) = (total, 0, 0);
+        assert!(total > 0 && is_decided_once(&metrics));
+        let mut twice = metrics.clone();
+        // One order is decided twice, and another not at all.
+        twice.by_minute[0].rejected += 1;
+        twice.by_minute[1].reserved -= 1;
+        assert!(!is_decided_once(&twice), "by minute");
+        let mut twice = metrics.clone();
+        twice.by_restaurant[0].released += 1;
+        assert!(!is_decided_once(&twice), "by restaurant");
+        metrics.inventory.rejected_orders += 1;
+        assert!(!is_decided_once(&metrics), "in total");
+    }
+}

@@ -134,7 +134,8 @@ pub fn fit(frame: &Frame, around: &Surroundings, size: Size) -> Vec<Line> {
     let gap = usize::from(rows >= ROWS_WITH_GAPS);
     let wanted: usize = totals.iter().map(Vec::len).sum();
     let free = rows - bottom.len() - top.len();
-    if free > wanted.max(1) {
+    // Totals that do not fit are replaced by one line.
+    if free > if wanted <= free { wanted.max(1) } else { 1 } {
         top.insert(0, Line::new(frame.title.fit(columns), Tone::Title));
     }
     let mut rest: Vec<&Table> = Vec::new();

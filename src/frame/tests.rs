@@ -61,22 +61,30 @@ fn example() -> Frame {
 
 #[test]
 fn wide_screen_shows_everything() {
-    insta::assert_snapshot!(shown(&example(), &around(FOOTER), 16, 100), @"");
+    let text = shown(&example(), &around(FOOTER), 18, 100);
+    assert!(text.starts_with("A title with many words\n"), "{text}");
+    for part in ["inventory-consumer-group", "orders-7", "committed beyond the end", "[  "] {
+        assert!(text.contains(part), "{part:?} in {text}");
+    }
+    assert!(!text.contains("and "), "{text}");
 }
 
 #[test]
 fn narrow_screen_drops_columns() {
-    insta::assert_snapshot!(shown(&example(), &around(FOOTER), 12, 40), @"");
+    let text = shown(&example(), &around(FOOTER), 12, 40);
+    assert!(text.contains("4,714") && text.contains("remark") && !text.contains('['), "{text}");
 }
 
 #[test]
 fn rows_that_do_not_fit_are_summed_up() {
-    insta::assert_snapshot!(shown(&example(), &around(FOOTER), 9, 60), @"");
+    let text = shown(&example(), &around(FOOTER), 9, 60);
+    assert!(text.contains("orders-5") && text.contains("orders-1") && !text.contains("orders-2"), "{text}");
+    assert!(text.contains("and 6 more partitions: 114 messages"), "{text}");
 }
 
 #[test]
 fn smallest_screen_shows_sum_and_footer() {
-    insta::assert_snapshot!(shown(&example(), &around(FOOTER), 3, 10), @"");
+    assert_eq!(shown(&example(), &around(FOOTER), 3, 10), "A title\nsum 4,714\nq: end");
     assert_eq!(shown(&example(), &around(FOOTER), 2, 20), "sum 4,714\nq or Ctrl-C ends");
     assert_eq!(shown(&example(), &around(FOOTER), 1, 20), "sum 4,714");
 }

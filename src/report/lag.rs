@@ -303,7 +303,12 @@ mod tests {
             line(7_000, 1_090, 1_100),
             line(8_000, 1_200, 1_200),
         ];
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        assert_eq!(lines[0], "1970-01-01T00:00:01.000Z readers: 500 messages, 1 s behind");
+        let steady = "readers: 590 messages, 2 s behind, 100/s produced, 10/s consumed, steady";
+        assert_eq!(lines[1], format!("1970-01-01T00:00:02.000Z {steady}"));
+        assert!(lines[2..5].iter().all(|line| line.ends_with(", growing")), "{lines:#?}");
+        assert!(lines[5..7].iter().all(|line| line.contains(", drained in ")), "{lines:#?}");
+        assert!(lines[7].contains(" 0 messages, 0 s behind") && lines[7].ends_with(", keeping up"), "{lines:#?}");
         assert_eq!(time(3_725.4), "1 h 2 min");
         assert!(!time(f64::MAX).is_empty());
     }

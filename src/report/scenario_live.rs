@@ -165,8 +165,14 @@ mod tests {
         let mut document = document(steps, &[None, Some(0), Some(350), Some(700), Some(1)]);
         let text = "waiting until the lag of inventory is at most 0".to_owned();
         document.events.push(RunEvent { at_seconds: 6.0, kind: EventKind::Waiting, step: None, text });
-        insta::assert_snapshot!(shown(&document, 16, 80), @"");
-        insta::assert_snapshot!(shown(&document, 10, 40), @"");
+        let wide = shown(&document, 16, 80);
+        assert!(wide.starts_with("throttled-lag  8.0 s\n"), "{wide}");
+        for part in ["waiting until the lag", "exit 0 after 4.0 s", "killed after 2.0 s", "running, 2.0 s", "▁▄█▁"]
+        {
+            assert!(wide.contains(part), "{part:?} in {wide}");
+        }
+        let narrow = shown(&document, 12, 40);
+        assert!(narrow.contains("running, 2.0 s") && narrow.contains("inventory"), "{narrow}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Names of topics and groups behind a prefix, and the settings of created topics.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Topic and group names behind the user's prefix; see docs/reference/topics.md.
@@ -92,14 +93,15 @@ impl Names {
         let usual = Self::new("");
         let [inventory, analytics] = usual.groups();
         let endings = [usual.orders(), inventory, analytics];
-        // Prefixes that continue this one come first: a separator may have been forgotten.
-        let found: BTreeSet<(bool, &str)> = existing
+        // The most similar prefixes come first: a separator or a part may have been forgotten.
+        let in_common = |prefix: &str| prefix.bytes().zip(self.prefix.bytes()).take_while(|(a, b)| a == b).count();
+        let found: BTreeSet<(Reverse<usize>, &str)> = existing
             .into_iter()
             .filter_map(|name| endings.iter().find_map(|ending| name.strip_suffix(ending.as_str())))
             .filter(|prefix| *prefix != self.prefix && is_legal(prefix))
-            .map(|prefix| (!prefix.starts_with(self.prefix.as_str()), prefix))
+            .map(|prefix| (Reverse(in_common(prefix)), prefix))
             .collect();
-        let option = |(_, prefix): &(bool, &str)| match *prefix {
+        let option = |(_, prefix): &(Reverse<usize>, &str)| match *prefix {
             "" => "no prefix".to_owned(),
             prefix => format!("--prefix {prefix}"),
         };
@@ -182,6 +184,7 @@ mod tests {
         assert_eq!(others("lab1", &lab).as_deref(), Some("--prefix lab1."));
         let further = [&lab[..], &["a.order-events"]].concat();
         assert_eq!(others("lab1", &further).as_deref(), Some("--prefix lab1., --prefix a."));
+        assert_eq!(others("lab1.none.", &further).as_deref(), Some("--prefix lab1., --prefix a."));
         assert_eq!(others("lab1.", &["analytics-consumer-group"]).as_deref(), Some("no prefix"));
         assert_eq!(others("", &["a b\u{1b}inventory-consumer-group"]), None, "no prefix of this program");
         let many: Vec<String> = (0..9).map(|number| format!("lab{number}.order-events")).collect();

@@ -1,11 +1,11 @@
-//! Text report of a scenario: its verdict, every expectation, and the stderr of failed steps.
+//! Text report of a scenario: every expectation, the stderr of failed steps, and the verdict last.
 
 use std::fmt::{self, Write};
 use std::time::Duration;
 
 use super::text_table::{Align, TextTable};
 use crate::printable::printable;
-use crate::scenario::{ScenarioDocument, ScenarioVerdict, StepOutcome, failures};
+use crate::scenario::{ExpectationOutcome, ScenarioDocument, ScenarioVerdict, StepOutcome, failures};
 use crate::units::{counted, duration};
 
 /// The most lines of stderr that are shown for a failed step.
@@ -13,24 +13,36 @@ const STDERR_LINES: usize = 8;
 /// The most characters of a value that are shown. The document has all of it.
 const CELL: usize = 64;
 
-/// The report of a run.
+/// The report of a run, whose page is at a path. The verdict is the last line.
 #[must_use]
-pub fn scenario_report(document: &ScenarioDocument) -> String {
+pub fn scenario_report(document: &ScenarioDocument, page: &str) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_report(&mut out, document).unwrap_or_default();
+    write_report(&mut out, document, page).unwrap_or_default();
     out
 }
 
-fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
+fn write_report(out: &mut String, document: &ScenarioDocument, page: &str) -> fmt::Result {
     let ScenarioDocument { name, verdict, elapsed_seconds, expectations, steps, file, .. } = document;
     let held = expectations.iter().filter(|outcome| outcome.held).count();
+    let all = expectations.len();
+    write_expectations(out, expectations)?;
+    if held < all {
+        write!(out, "\n{}", failures(file, expectations))?;
+        for step in steps.iter().filter(|step| has_failed(document, step)) {
+            writeln!(out, "\nLast lines of stderr of {}:", printable(&step.name))?;
+            for line in step.stderr.iter().rev().take(STDERR_LINES).rev() {
+                writeln!(out, "  {}", printable(line))?;
+            }
+        }
+        writeln!(out)?;
+    }
+    writeln!(out, "Report: {page}")?;
     let word = match verdict {
         ScenarioVerdict::Passed => "passed",
         ScenarioVerdict::Failed => "failed",
         ScenarioVerdict::Interrupted => "interrupted, the results are partial",
     };
-    let all = expectations.len();
     writeln!(
         out,
         "{}: {word}: {held} of {} held, {} in {}",
@@ -38,7 +50,10 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
         counted(all as u64, "expectation"),
         counted(steps.len() as u64, "step"),
         duration(Duration::try_from_secs_f64(*elapsed_seconds).unwrap_or_default())
-    )?;
+    )
+}
+
+fn write_expectations(out: &mut String, expectations: &[ExpectationOutcome]) -> fmt::Result {
     let mut table =
         TextTable::new([("", Align::Left), ("", Align::Left), ("expected", Align::Left), ("seen", Align::Left)]);
     for outcome in expectations {
@@ -49,17 +64,7 @@ fn write_report(out: &mut String, document: &ScenarioDocument) -> fmt::Result {
             cut(&outcome.seen_text()),
         ]);
     }
-    write!(out, "{table}")?;
-    if held < all {
-        write!(out, "\n{}", failures(file, expectations))?;
-        for step in steps.iter().filter(|step| has_failed(document, step)) {
-            writeln!(out, "\nLast lines of stderr of {}:", printable(&step.name))?;
-            for line in step.stderr.iter().rev().take(STDERR_LINES).rev() {
-                writeln!(out, "  {}", printable(line))?;
-            }
-        }
-    }
-    Ok(())
+    write!(out, "{table}")
 }
 
 /// A cell of the table. A value may be a long list, whose beginning is enough to recognize it.
@@ -133,8 +138,9 @@ mod tests {
 
     #[test]
     fn passed_run_shows_no_stderr() {
-        let text = scenario_report(&document(vec![outcome("acknowledged", json!(10_000), true)]));
-        assert!(text.starts_with("first: passed: 1 of 1 expectation held, 1 step in 1.3 s\n"), "{text}");
+        let text = scenario_report(&document(vec![outcome("acknowledged", json!(10_000), true)]), "out/first.html");
+        let end = "\nReport: out/first.html\nfirst: passed: 1 of 1 expectation held, 1 step in 1.3 s\n";
+        assert!(text.ends_with(end), "{text}");
         assert!(!text.contains("Last lines"), "{text}");
     }
 
@@ -142,7 +148,7 @@ mod tests {
     fn failure_shows_its_line_and_stderr() {
         let seen = json!(vec!["x".repeat(100)]);
         let held = outcome("acknowledged", json!(10_000), true);
-        let text = scenario_report(&document(vec![held, outcome("partitions", seen, false)]));
+        let text = scenario_report(&document(vec![held, outcome("partitions", seen, false)]), "out/first.html");
         for part in [
             "first: failed: 1 of 2",
             "FAILED  orders partitions",
@@ -152,7 +158,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
-        let table: Vec<&str> = text.lines().take(4).collect();
+        let table: Vec<&str> = text.lines().take(3).collect();
         assert!(table.iter().all(|line| line.chars().count() < 140), "{text}");
     }
 }

@@ -111,6 +111,7 @@ fn live(env: &TestEnv) {
     env.run("produce --count 300 --seed 8").expect(0);
     env.run("inventory --until-end").expect(0);
     let whole = env.run("analytics --from-beginning --group pass").expect(0).stdout;
+    let full = env.run("analytics --until-end --group pass --full").expect(0).stdout;
     let ends: Vec<Vec<Option<i64>>> = ["order-events", "inventory-events"]
         .iter()
         .map(|topic| env.settled_watermarks(topic).iter().map(|(_, end)| Some(*end)).collect())
@@ -126,7 +127,7 @@ fn live(env: &TestEnv) {
     let text = std::fs::read_to_string(&lines).expect("readable");
     assert!(text.ends_with(&whole), "the output ends with the report of the whole group: {text}");
     let file = std::fs::read_to_string(env.dir().join("metrics_output.txt")).expect("written");
-    assert_eq!(file, whole);
+    assert_eq!(file, full);
     second.signal(Signal::TERM);
     let document = second.end().expect(0).document();
     assert_eq!(document["total_orders"], 800);

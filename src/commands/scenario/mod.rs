@@ -47,10 +47,10 @@ pub fn run(context: &Context, arguments: &cli::ScenarioRun) -> Outcome {
     }
     outputs.finish(&documents)?;
     let verdict = overall(&documents);
-    let mut text: String = documents.iter().map(report::scenario_report).collect();
-    text.push_str(&outputs.page_lines(&documents));
+    let reports = documents.iter().map(|document| report::scenario_report(document, &outputs.page(document)));
+    let mut text = reports.collect::<Vec<_>>().join("\n");
     if files.len() > 1 {
-        text.push_str(&summary(&documents, files.len()));
+        text.extend(["\n", &summary(&documents, files.len())]);
     }
     match documents.as_slice() {
         [document] if files.len() == 1 => context.print_document(document, &text, report)?,

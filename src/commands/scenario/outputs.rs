@@ -62,12 +62,9 @@ impl RunFiles {
         file.finish(&text)
     }
 
-    /// The lines that name the pages.
-    pub fn page_lines(&self, documents: &[ScenarioDocument]) -> String {
-        documents.iter().fold(String::new(), |text, document| {
-            let page = self.folder.join(format!("{}.html", document.name));
-            format!("{text}Report: {}\n", printable::path(&page))
-        })
+    /// The path of the page of a run.
+    pub fn page(&self, document: &ScenarioDocument) -> String {
+        printable::path(&self.folder.join(format!("{}.html", document.name)))
     }
 }
 

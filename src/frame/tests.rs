@@ -117,7 +117,7 @@ fn names_are_shortened_in_the_middle_and_numbers_never() {
     assert_eq!(width::clip("and 44 more partitions: 1,200 messages", 27), "and 44 more partitions:…");
     assert_eq!(width::clip("and 44 more partitions: 1,200 messages", 31), "and 44 more partitions: 1,200…");
     // Both characters are two columns wide.
-    assert_eq!(width::shorten("表表表表表", 7), "表…表");
+    assert_eq!(width::shorten("表表表表表", 7), "表表…表");
     assert_eq!(width::clip("e\u{301}e\u{301}e\u{301}", 2), "e\u{301}…");
     let wide = frame(&[("a", 123_456_789_012)], &[]);
     assert!(shown(&wide, &around(FOOTER), 4, 12).contains("123456789012"));

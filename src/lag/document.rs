@@ -304,6 +304,7 @@ mod tests {
         }
         "#);
         let mut window = RateWindow::default();
+        window.push(&group(8_000, vec![partition(Some(0), 0, 9, NextRecord::Timestamp(8_500))]));
         window.push(&group(9_000, vec![partition(Some(1), 0, 9, NextRecord::Timestamp(8_500))]));
         window.push(&seen);
         let mut watched = GroupLag::of(&seen, window.rates());
@@ -311,8 +312,8 @@ mod tests {
         let several = LagDocument::several(vec![watched]);
         let json = serde_json::to_value(&several).expect("JSON");
         assert_eq!(json["groups"][0]["trend"], "draining");
-        assert_eq!(json["groups"][0]["drain_seconds"], 3.0);
-        assert_eq!(json["groups"][0]["samples"][0]["consumed_per_second"], 2.0);
+        assert_eq!(json["groups"][0]["drain_seconds"], 4.0);
+        assert_eq!(json["groups"][0]["samples"][0]["consumed_per_second"], 1.5);
         for document in [one, several] {
             let text = serde_json::to_string(&document).expect("JSON");
             assert_eq!(serde_json::from_str::<LagDocument>(&text).expect("read again"), document);

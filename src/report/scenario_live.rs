@@ -180,6 +180,6 @@ mod tests {
         let mut steps = vec![step("first", 0.0, None, None, None)];
         steps.extend((0..40).map(|number| step(&format!("s{number}"), 1.0, Some(2.0), Some(EndedBy::Stop), Some(0))));
         let text = shown(&document(steps, &[]), 14, 80);
-        assert!(text.contains(" first ") && text.contains(" s39 ") && text.contains("and 34 earlier steps"), "{text}");
+        assert!(text.contains(" first ") && text.contains(" s39 ") && text.contains("and 33 earlier steps"), "{text}");
     }
 }

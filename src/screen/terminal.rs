@@ -236,12 +236,8 @@ impl Terminal {
     }
 
     fn restore_modes(&self) {
-        let saved = match self.modes.try_lock() {
-            Ok(mut saved) => saved.take(),
-            Err(TryLockError::Poisoned(error)) => error.into_inner().take(),
-            // Only while they are being set by a thread that the process does not wait for.
-            Err(TryLockError::WouldBlock) => None,
-        };
+        // The lock is never held for long: nothing that it guards waits.
+        let saved = lock(&self.modes).take();
         // In the background, the shell has already set its own modes.
         if let Some(modes) = saved.filter(|_| self.is_foreground()) {
             // Fails for a terminal that was closed.
@@ -253,7 +249,9 @@ impl Terminal {
     pub fn reads_quit(&self) -> bool {
         // While the lock is held, Ctrl-Z is not handled, so the process stays in the foreground until the read is done.
         let picture = lock(&self.picture);
-        if !picture.is_shown || !self.is_foreground() {
+        // Without the modes of the screen, a read waits for a line.
+        let modes = lock(&self.modes);
+        if !picture.is_shown || modes.is_none() || !self.is_foreground() {
             return false;
         }
         let (mut keys, mut ends) = ([0; 64], false);

@@ -64,7 +64,7 @@ impl LagChart<'_> {
             let at = Point(LEFT - 6.0, y.at(tick) + 4.0);
             let text = match self.unit {
                 Unit::Count => format::short(tick),
-                Unit::Seconds => format::age(tick, y_high),
+                Unit::Seconds => format::age(tick, y_high.max(-y_low)),
             };
             marks.push(Mark::Text { class: "tick", at, anchor: Anchor::End, text });
         }

@@ -181,18 +181,24 @@ fn every_example(env: &TestEnv) {
     examples(&[], &mut found);
     assert!(found.len() > 25, "{} examples", found.len());
     // Two short scripts are enough here: every script has its own case.
-    std::fs::create_dir(env.dir().join("scenarios")).expect("created");
-    for script in ["ten-thousand.toml", "bad-records.toml"] {
-        let from = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios").join(script);
-        std::fs::copy(from, env.dir().join("scenarios").join(script)).expect("copied");
+    std::fs::create_dir(env.dir().join("lab")).expect("created");
+    let scripts = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    for (script, copy) in [
+        ("ten-thousand.toml", "lab/ten-thousand.toml"),
+        ("bad-records.toml", "lab/bad-records.toml"),
+        ("ten-thousand.toml", "mine.toml"),
+    ] {
+        std::fs::copy(scripts.join(script), env.dir().join(copy)).expect("copied");
     }
     let terminals = Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok();
     let mut run = BTreeSet::new();
     for Example { args, description } in found {
         let line = args.join(" ");
-        if !run.insert(line.clone()) {
+        if !run.insert(line.clone()) || line == "scenario run --all" {
             continue;
         }
+        // A shell redirects the output.
+        let args: Vec<String> = args.into_iter().take_while(|argument| argument != ">").collect();
         let args = adapted(env, &args);
         let asks = args[0] == "clean" && description.contains("then ask");
         let mut started = Started::new(env, &args, asks && terminals);

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
+use regex_lite::Regex;
 use rustix::process::Signal;
 
 use super::Case;
@@ -66,6 +67,9 @@ fn group_of(env: &TestEnv, name: &str, partitions: i32) -> String {
 /// The screen for a golden file: without the prefix, numbers and bars; equal lines become one.
 fn golden(env: &TestEnv, text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
+    // A run of a scenario has a random part in its prefix.
+    let random = Regex::new(r"endless-[0-9a-f]+\.").expect("a pattern");
+    let text = random.replace_all(text, "run.");
     for line in text.replace(&env.prefix, "test.").lines() {
         // The age of a record may pass a second.
         let line = normalized(line).replace("N ms", "N s");
@@ -169,7 +173,12 @@ equals = 300
         .current_dir(env.dir());
     command.env("TERM", "xterm-256color").env_remove("NO_COLOR").env_remove("FOODSTREAM_BOOTSTRAP_SERVERS");
     let terminal = PseudoTerminal::start(command, None, 24, 80);
-    let is_whole = |text: &str| text.contains("waiting until") && text.contains("running, ") && text.contains("exit 0");
+    let is_whole = |text: &str| {
+        text.contains("waiting until")
+            && text.contains("running, ")
+            && text.contains("exit 0")
+            && !text.contains(" -  [")
+    };
     through_sizes(&env, &terminal, "scenario", "endless", is_whole);
     let text = quit(terminal, 130).text;
     assert!(text.contains("interrupted"), "{text}");
@@ -220,7 +229,7 @@ fn job_control(env: &TestEnv) {
     shell.args(["--norc", "--noprofile", "-i"]).current_dir(env.dir());
     shell.env("PS1", "$ ").env("TERM", "xterm-256color").env_remove("NO_COLOR").env("HISTFILE", "");
     let terminal = PseudoTerminal::start(shell, None, 24, 120);
-    let run = format!("{} lag -b {} --group {group} --watch 200ms", env!("CARGO_BIN_EXE_foodstream"), env.broker);
+    let run = format!("{} lag -b {} --group {group} --watch 200ms", env!("CARGO_BIN_EXE_foodstream"), proxy.address());
     terminal.press(format!("{run}; echo ended with $?\n").as_bytes());
     terminal.until("the screen is shown", |text| text.ends_with(FOOTER));
     terminal.press(&[26]);

@@ -200,9 +200,27 @@ impl PseudoTerminal {
 
 impl Drop for PseudoTerminal {
     fn drop(&mut self) {
+        // After a failure, a shell may have jobs.
+        for pid in session(self.child.id()) {
+            // It may have ended.
+            let _outcome = kill_process(pid, Signal::KILL);
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// The other processes of a session, on Linux.
+fn session(leader: u32) -> Vec<Pid> {
+    let is_member = |entry: &std::fs::DirEntry| {
+        let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // The name of the program, in parentheses, may contain spaces: state, parent, group and session follow it.
+        let session = stat.rsplit(')').next().and_then(|fields| fields.split_whitespace().nth(3)?.parse().ok());
+        session == Some(leader)
+    };
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten().filter(is_member);
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| u32::try_from(*pid) != Ok(leader)).filter_map(Pid::from_raw).collect()
 }
 
 /// A screen with `N` for each number, so that it can be compared.

@@ -6,6 +6,7 @@ use super::menu::Menu;
 use super::poison::Poison;
 use super::random::{Draws, order_id};
 use super::settings::MAX_NAMES;
+use super::shape::Step;
 use super::{WorkloadError, WorkloadSettings};
 use crate::domain::{Cents, EventTime, Lines, Order, OrderLine, OrderStatus, encode_order};
 
@@ -31,6 +32,8 @@ pub struct Buffers {
     value: Vec<u8>,
     user: String,
     order_id: [u8; 36],
+    /// The step of the event in the shape. Most events are in that of the event before them.
+    step: Option<Step>,
 }
 
 /// One record of `order-events`.
@@ -115,7 +118,7 @@ impl Workload {
 
     /// Writes an order's JSON, and returns the index of its restaurant.
     fn write_order(&self, index: u64, draws: &mut Draws, buffers: &mut Buffers) -> usize {
-        let Buffers { value, user, order_id: id } = buffers;
+        let Buffers { value, user, order_id: id, step } = buffers;
         let restaurant = self.menu.draw_restaurant(draws);
         user.truncate(Buffers::USER.len());
         user.push_str(itoa::Buffer::new().format(1 + draws.below(self.settings.users.get().into())));
@@ -129,7 +132,7 @@ impl Workload {
             lines,
             total: Cents(total),
             status: if failed { OrderStatus::Failed } else { OrderStatus::Placed },
-            timestamp: self.settings.event_time(index).unwrap_or(EventTime::MAX),
+            timestamp: self.settings.event_time_with(index, step).unwrap_or(EventTime::MAX),
         };
         value.clear();
         encode_order(&order, value);
@@ -172,7 +175,7 @@ impl Buffers {
     /// Buffers with the capacity of an ordinary event.
     #[must_use]
     pub fn new() -> Self {
-        Self { value: Vec::with_capacity(512), user: Self::USER.to_owned(), order_id: [0; 36] }
+        Self { value: Vec::with_capacity(512), user: Self::USER.to_owned(), order_id: [0; 36], step: None }
     }
 }
 

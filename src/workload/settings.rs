@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use super::shape::Step;
 use super::{Rate, Shape};
 use crate::domain::EventTime;
 
@@ -81,7 +82,12 @@ impl WorkloadSettings {
     /// Times do not decrease with the index, so a run fits if its last index does.
     #[must_use]
     pub fn event_time(&self, index: u64) -> Option<EventTime> {
-        EventTime::from_millis(self.start.millis().checked_add(self.millis_after_start(index)?)?)
+        self.event_time_with(index, &mut None)
+    }
+
+    /// The same, with the step of an earlier call: see [`Shape::due`].
+    pub(super) fn event_time_with(&self, index: u64, step: &mut Option<Step>) -> Option<EventTime> {
+        EventTime::from_millis(self.start.millis().checked_add(self.millis_after_start(index, step)?)?)
     }
 
     /// The last full hour from which the event times of `count` orders end before `now_millis` (milliseconds since the
@@ -89,13 +95,13 @@ impl WorkloadSettings {
     #[must_use]
     pub fn default_start(&self, now_millis: i64, count: u64) -> Option<EventTime> {
         const HOUR_MILLIS: i64 = 60 * 60 * 1000;
-        let span = self.millis_after_start(count.saturating_sub(1))?;
+        let span = self.millis_after_start(count.saturating_sub(1), &mut None)?;
         let latest = now_millis.checked_sub(1)?.checked_sub(span)?;
         EventTime::from_millis(latest - latest.rem_euclid(HOUR_MILLIS))
     }
 
-    fn millis_after_start(&self, index: u64) -> Option<i64> {
-        i64::try_from(self.shape.due(self.spacing, self.seed, index).as_millis()).ok()
+    fn millis_after_start(&self, index: u64, step: &mut Option<Step>) -> Option<i64> {
+        i64::try_from(self.shape.due(self.spacing, self.seed, index, step).as_millis()).ok()
     }
 }
 

@@ -74,16 +74,20 @@ const SPREAD: [u64; STEPS + 1] = {
 impl Shape {
     /// The time of an order after the first one, in event time. Times do not decrease with the index.
     ///
-    /// Computed in integers from the arguments alone, so that it is the same on every machine.
-    pub(super) fn due(self, rate: Rate, seed: u64, index: u64) -> Duration {
+    /// Computed in integers from the arguments alone, so that it is the same on every machine. `step` is the step of an
+    /// earlier call, of any order and seed: it saves time for the next order of the same step, and changes no result.
+    pub(super) fn due(self, rate: Rate, seed: u64, index: u64, step: &mut Option<Step>) -> Duration {
         match self {
             Self::Flat => rate.due(index),
             Self::Lunch => {
-                let (wave, order) = (index / WAVE, index % WAVE);
-                let Place { step, order, orders } = place(seed, wave, order);
+                let step = match *step {
+                    Some(step) if step.has(seed, index) => step,
+                    _ => *step.insert(Step::of(seed, index)),
+                };
                 // A step takes as long as WAVE / STEPS orders at the mean rate.
-                let within = rate.due_fraction((step * orders + order) * WAVE, STEPS as u64 * orders);
-                rate.due(wave * WAVE).saturating_add(within)
+                let orders = step.number * step.orders + (index - step.first);
+                let within = rate.due_fraction(orders * WAVE, STEPS as u64 * step.orders);
+                rate.due(step.wave).saturating_add(within)
             }
         }
     }
@@ -98,29 +102,43 @@ impl fmt::Display for Shape {
     }
 }
 
-/// The place of an order in its wave.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    step: u64,
-    /// The number of the order in its step.
-    order: u64,
-    /// The orders of the step, at least one.
+/// A step of a wave with its orders, of which there is at least one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    seed: u64,
+    /// The index of the first order of the wave.
+    wave: u64,
+    /// The number of the step in the wave.
+    number: u64,
+    /// The index of the first order of the step.
+    first: u64,
+    /// The number of its orders.
     orders: u64,
 }
 
-/// The place of an order of a wave.
-fn place(seed: u64, wave: u64, order: u64) -> Place {
-    // The step in the mean. A seed moves its bounds by less than half of a step.
-    let mut step = ORDERS_BEFORE[1..STEPS].partition_point(|before| *before <= order);
-    let (mut first, mut end) = (orders_before(seed, wave, step), orders_before(seed, wave, step + 1));
-    if order < first {
-        step -= 1;
-        (first, end) = (orders_before(seed, wave, step), first);
-    } else if order >= end {
-        step += 1;
-        (first, end) = (end, orders_before(seed, wave, step + 1));
+impl Step {
+    /// The step of an order.
+    fn of(seed: u64, index: u64) -> Self {
+        let (wave, order) = (index / WAVE, index % WAVE);
+        // The step in the mean. A seed moves its bounds by less than half of a step.
+        let mut step = ORDERS_BEFORE[1..STEPS].partition_point(|before| *before <= order);
+        let (mut first, mut end) = (orders_before(seed, wave, step), orders_before(seed, wave, step + 1));
+        if order < first {
+            step -= 1;
+            (first, end) = (orders_before(seed, wave, step), first);
+        } else if order >= end {
+            step += 1;
+            (first, end) = (end, orders_before(seed, wave, step + 1));
+        }
+        let wave = wave * WAVE;
+        Self { seed, wave, number: step as u64, first: wave + first, orders: end - first }
     }
-    Place { step: step as u64, order: order - first, orders: end - first }
+
+    /// Whether an order is in this step.
+    const fn has(&self, seed: u64, index: u64) -> bool {
+        // An index before the first wraps to a large number. The index of the end can exceed 64 bits.
+        self.seed == seed && index.wrapping_sub(self.first) < self.orders
+    }
 }
 
 /// The orders of a wave before a step.
@@ -141,11 +159,16 @@ mod tests {
         Rate::per_minute(NonZeroU64::new(orders).expect("not zero"))
     }
 
+    /// The time of an order, without the step of another.
+    fn due(shape: Shape, rate: Rate, seed: u64, index: u64) -> Duration {
+        shape.due(rate, seed, index, &mut None)
+    }
+
     /// The orders of each minute of a wave, at the default rate.
     fn minutes(seed: u64, wave: u64) -> [u64; 40] {
         let mut minutes = [0; 40];
         for order in 0..WAVE {
-            let due = Shape::Lunch.due(per_minute(250), seed, wave * WAVE + order);
+            let due = due(Shape::Lunch, per_minute(250), seed, wave * WAVE + order);
             let minute = due.as_secs() / 60 - wave * 40;
             minutes[usize::try_from(minute).expect("small")] += 1;
         }
@@ -179,18 +202,25 @@ mod tests {
     #[test]
     fn a_wave_begins_where_the_one_before_ends() {
         for (wave, rate) in [(1, per_minute(250)), (7, per_minute(25)), (1_000_000, per_minute(7))] {
-            assert_eq!(Shape::Lunch.due(rate, 1, wave * WAVE), rate.due(wave * WAVE));
+            assert_eq!(due(Shape::Lunch, rate, 1, wave * WAVE), rate.due(wave * WAVE));
         }
-        let last = Shape::Lunch.due(per_minute(250), 1, WAVE - 1);
+        let last = due(Shape::Lunch, per_minute(250), 1, WAVE - 1);
         assert!((2_397..2_400).contains(&last.as_secs()), "{last:?}");
     }
 
     /// A seed in a bug report or a scenario determines these times: they must not change.
     #[test]
     fn the_times_of_a_seed_are_fixed() {
-        let due = [1, 2_500, 5_000, 7_500, 9_999, 12_345].map(|index| Shape::Lunch.due(per_minute(250), 42, index));
+        let due = [1, 2_500, 5_000, 7_500, 9_999, 12_345].map(|index| due(Shape::Lunch, per_minute(250), 42, index));
         insta::assert_snapshot!(format!("{due:?}"), @"[394.736842ms, 757.155963302s, 1026.655629139s, 1310.113636363s, 2399.4s, 3136.538461538s]");
         insta::assert_snapshot!(format!("{:?}", minutes(7, 0)), @"[125, 121, 112, 125, 150, 147, 128, 189, 193, 240, 335, 385, 424, 565, 538, 557, 648, 590, 547, 555, 437, 465, 350, 320, 226, 209, 165, 118, 108, 111, 84, 79, 84, 71, 82, 85, 81, 86, 70, 95]");
+    }
+
+    /// Orders after each other, often of the same steps as those of other runs: one of two seeds, one of two rates, the
+    /// first index and the length.
+    fn any_run() -> impl Strategy<Value = (usize, usize, u64, u64)> {
+        let first = prop_oneof![0..100u64, 0..3 * WAVE, u64::MAX - 2 * WAVE.., any::<u64>()];
+        (0..2usize, 0..2usize, first, 1..200u64)
     }
 
     proptest! {
@@ -201,7 +231,7 @@ mod tests {
             let rate: Rate = format!("{events}/{nanos}ns").parse().expect("a rate");
             for shape in [Shape::Lunch, Shape::Flat] {
                 for index in [index, index % WAVE, index - index % WAVE] {
-                    prop_assert!(shape.due(rate, seed, index) <= shape.due(rate, seed, index.saturating_add(1)));
+                    prop_assert!(due(shape, rate, seed, index) <= due(shape, rate, seed, index.saturating_add(1)));
                 }
             }
         }
@@ -212,10 +242,27 @@ mod tests {
             for step in 0..STEPS {
                 let (first, end) = (orders_before(seed, wave, step), orders_before(seed, wave, step + 1));
                 prop_assert!(first < end);
+                let wave = wave * WAVE;
+                let expected = Step { seed, wave, number: step as u64, first: wave + first, orders: end - first };
                 for order in [first, end - 1] {
-                    let place = place(seed, wave, order);
-                    prop_assert_eq!((place.step, place.order), (step as u64, order - first));
-                    prop_assert_eq!(place.orders, end - first);
+                    prop_assert_eq!(Step::of(seed, wave + order), expected);
+                    prop_assert!(expected.has(seed, wave + order) && !expected.has(seed ^ 1, wave + order));
+                }
+                prop_assert!(!expected.has(seed, (wave + first).wrapping_sub(1)) && !expected.has(seed, wave + end));
+            }
+        }
+
+        #[test]
+        fn the_step_of_another_order_does_not_change_a_time(
+            seeds in any::<[u64; 2]>(), rates in any::<[u32; 2]>(), runs in prop::collection::vec(any_run(), 1..20),
+        ) {
+            let rates = rates.map(|rate| per_minute(u64::from(rate).saturating_add(1)));
+            let mut step = None;
+            for (seed, rate, first, length) in runs {
+                let (seed, rate) = (seeds[seed], rates[rate]);
+                for index in (0..length).map_while(|number| first.checked_add(number)) {
+                    let time = Shape::Lunch.due(rate, seed, index, &mut step);
+                    prop_assert_eq!(time, due(Shape::Lunch, rate, seed, index));
                 }
             }
         }

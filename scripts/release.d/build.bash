@@ -23,9 +23,10 @@ build_binary() {
   for name in cc gcc c++ g++; do ln -sf "$parts/compiler" "$names/$name"; done
   local separator=$'\x1f'
   flags=-Ctarget-feature=+crt-static
-  flags+=$separator--remap-path-prefix=$root=/foodstream
-  flags+=$separator--remap-path-prefix=$target=/target
-  flags+=$separator--remap-path-prefix=$registry=/registry
+  # The replacements are relative: an absolute one could be the path of another machine's checkout.
+  flags+=$separator--remap-path-prefix=$root=foodstream
+  flags+=$separator--remap-path-prefix=$target=target
+  flags+=$separator--remap-path-prefix=$registry=registry
   # A static program cannot look up whether glibc has getrandom(2), and would read /dev/urandom, which an empty root lacks.
   flags+=$separator--cfg=getrandom_backend=\"linux_getrandom\"
   # The id of the linker is a hash of the debugging information too, which is then stripped.
@@ -42,9 +43,13 @@ build_binary() {
 
 # A program that asks for a library or an interpreter does not run in an empty root.
 check_binary() {
-  local path
+  local path before
   if readelf -ldW "$binary" | grep -E 'NEEDED|INTERP'; then fail "$binary is not static"; fi
   for path in "$root" "$target" "${CARGO_HOME:-$HOME/.cargo}/"; do
-    if grep -aqF "$path" "$binary"; then fail "$binary contains the path $path of this machine"; fi
+    # A short path such as /src is also the end of other paths. A longer one is not, and is looked for everywhere:
+    # strings of Rust follow each other without a separator.
+    before='(?<![\w./-])'
+    if [[ $path == /*/?* ]]; then before=''; fi
+    if grep -aqP "$before\Q$path\E" "$binary"; then fail "$binary contains the path $path of this machine"; fi
   done
 }

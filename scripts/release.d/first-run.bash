@@ -1,8 +1,8 @@
 # The first commands of a new user in a root that has nothing but what a package installed. Run by scripts/release-test
-# in namespaces of its own: USER-ID ROOT PROGRAM SCENARIO. The program and the scenario are paths in the root.
+# in namespaces of its own: USER-ID ROOT PROGRAM. The program is a path in the root.
 # shellcheck shell=bash
 set -euo pipefail
-readonly user=$1 root=$2 program=$3 scenario=$4
+readonly user=$1 root=$2 program=$3
 readonly home=/home/foodstream
 
 # The minimum that the program needs, and every container engine provides: /proc for the path of its own program, and
@@ -36,7 +36,7 @@ foodstream analytics --from-beginning
 foodstream replay >"$root$home/output"
 expect '^Verdict: identical'
 foodstream broker --stop
-foodstream scenario run "$scenario"
+foodstream scenario run ten-thousand
 
 # Names: a static glibc reads /etc/hosts itself. It must not load a module of the system, whose glibc may have another
 # version: this one ends the process.

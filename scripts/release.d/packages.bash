@@ -37,7 +37,8 @@ stage() {
   install -D -m 644 "$scratch/completions/fish" "$usr/share/fish/vendor_completions.d/foodstream.fish"
   mkdir -p "$usr/share/foodstream" "$usr/share/doc/foodstream"
   cp -r scenarios "$usr/share/foodstream/"
-  cp README.md "$usr/share/doc/foodstream/"
+  # The README links to docs/.
+  cp -r README.md docs "$usr/share/doc/foodstream/"
   cp "$scratch/licences/THIRD-PARTY-LICENSES" "$usr/share/doc/foodstream/"
 }
 

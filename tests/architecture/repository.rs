@@ -50,6 +50,20 @@ struct GitLabJob {
     image: String,
     timeout: String,
     script: Vec<String>,
+    #[serde(default)]
+    needs: Vec<String>,
+}
+
+/// The first step in an image without node, which actions of Forgejo need.
+const INSTALLS_NODE: &str = "apt-get update -qq && apt-get install -y -qq --no-install-recommends nodejs";
+
+#[test]
+fn actions_have_node() {
+    for path in [".forgejo/workflows/ci.yml", ".forgejo/workflows/release.yml"] {
+        for (name, job) in yaml::<Workflow>(path).jobs {
+            assert_eq!(job.steps[0].run.as_deref(), Some(INSTALLS_NODE), "{path}: {name}");
+        }
+    }
 }
 
 #[test]
@@ -62,10 +76,8 @@ fn workflows_run_the_gate_and_nothing_else() {
             assert!(job.steps.iter().all(|step| step.uses.is_some() != step.run.is_some()), "{path}: {name}");
             let runs: Vec<_> = job.steps.iter().filter_map(|step| step.run.as_deref()).collect();
             assert_eq!(runs.last(), Some(&".ci/run"), "{path}: {name}");
-            assert!(
-                runs.iter().all(|run| *run == ".ci/run" || run.starts_with("rustup component add ")),
-                "{path}: {name}"
-            );
+            let prepares = |run: &str| run.starts_with("rustup component add ") || run == INSTALLS_NODE;
+            assert!(runs.iter().all(|run| *run == ".ci/run" || prepares(run)), "{path}: {name}");
         }
     }
     let gate = yaml::<GitLab>(".gitlab-ci.yml").gate;
@@ -101,6 +113,7 @@ fn tags_release_what_the_scripts_make() {
         );
     }
     let release = yaml::<GitLab>(".gitlab-ci.yml").release;
+    assert_eq!(release.needs, ["gate"]);
     steps(".gitlab-ci.yml", &release.script.iter().map(String::as_str).collect::<Vec<_>>());
     let rust = toml("Cargo.toml")["package"]["rust-version"].as_str().expect("a version").to_owned();
     for path in [".github/workflows/release.yml", ".forgejo/workflows/release.yml", ".gitlab-ci.yml"] {
@@ -120,6 +133,38 @@ fn a_release_needs_valid_arguments() {
         let (code, stderr) = fails(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {stderr}");
         assert!(stderr.contains("try: scripts/release --help"), "{stderr}");
+    }
+}
+
+/// `check_binary` finds the directory of the build, and takes no other path for it.
+#[test]
+fn a_release_names_no_directory_of_its_build() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let binary = folder.path().join("foodstream");
+    let accepts = |checkout: &str, content: &[u8]| {
+        std::fs::write(&binary, content).expect("written");
+        let script = "source scripts/release.d/build.bash; fail() { exit 9; }; readelf() { :; }; check_binary";
+        let status = Command::new("bash")
+            .args(["-c", script])
+            .envs([("root", checkout), ("target", &format!("{checkout}/target/dist")), ("CARGO_HOME", "/var/cargo")])
+            .env("binary", &binary)
+            .current_dir(root())
+            .status();
+        match status.expect("bash").code() {
+            Some(0) => true,
+            Some(9) => false,
+            code => panic!("{checkout}: {code:?}"),
+        }
+    };
+    for (checkout, content, accepted) in [
+        ("/src", &b"\0registry/zstd-1/src/lib.rsfoodstream/src/main.rs\0"[..], true),
+        ("/src", b"\xff\0/src/src/main.rs", false),
+        ("/foodstream", b"\0foodstream/src/main.rs\0foodstream/build.rs", true),
+        ("/foodstream", b"\0/foodstream/src/main.rs", false),
+        ("/home/ada/foodstream", b"a string of Rust/home/ada/foodstream/src/main.rs", false),
+        ("/home/ada/foodstream", b"the crates of cargo/var/cargo/registry/src", false),
+    ] {
+        assert_eq!(accepts(checkout, content), accepted, "{checkout}: {}", String::from_utf8_lossy(content));
     }
 }
 

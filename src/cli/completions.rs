@@ -5,6 +5,7 @@ use clap::builder::PossibleValuesParser;
 use clap_complete::Shell;
 
 use super::command;
+use crate::scenario::EmbeddedScript;
 
 /// The completion script of a shell.
 #[must_use]
@@ -17,7 +18,53 @@ pub fn completions(shell: Shell) -> String {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut commands, "foodstream", &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Bash { names_first(&script) } else { script }
+    match shell {
+        Shell::Bash => names_first(&script),
+        Shell::Zsh => script.replace(
+            SCRIPTS_IN_ZSH,
+            &format!(
+                "{}_alternative \"names:embedded script:({})\" \"files:script:_files\"'",
+                SCRIPTS_IN_ZSH.trim_end_matches("_files'"),
+                script_names(" ")
+            ),
+        ),
+        Shell::Fish => script + &positionals_in_fish(&commands),
+        _ => script,
+    }
+}
+
+/// Arguments that are names of embedded scripts or paths, in the script for zsh.
+const SCRIPTS_IN_ZSH: &str = "or directories of `.toml` scripts:_files'";
+
+/// The subcommands of `scenario` with such arguments.
+const TAKE_SCRIPTS: [&str; 2] = ["run", "check"];
+
+fn script_names(separator: &str) -> String {
+    EmbeddedScript::ALL.map(|script| script.name).join(separator)
+}
+
+/// The values of arguments without a name, which the generator for fish leaves out.
+fn positionals_in_fish(command: &clap::Command) -> String {
+    fn add(command: &clap::Command, condition: &str, lines: &mut String) {
+        for command in command.get_subcommands() {
+            let condition = match condition {
+                "" => format!("__fish_foodstream_using_subcommand {}", command.get_name()),
+                outer => format!("{outer}; and __fish_seen_subcommand_from {}", command.get_name()),
+            };
+            let values: Vec<_> = command.get_positionals().flat_map(clap::Arg::get_possible_values).collect();
+            let names: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
+            if !names.is_empty() {
+                *lines += &format!("complete -c foodstream -n \"{condition}\" -f -a \"{}\"\n", names.join(" "));
+            }
+            add(command, &condition, lines);
+        }
+    }
+    let mut lines = String::new();
+    add(command, "", &mut lines);
+    // Files are offered too.
+    let scenario = "__fish_foodstream_using_subcommand scenario; and __fish_seen_subcommand_from";
+    let (commands, names) = (TAKE_SCRIPTS.join(" "), script_names(" "));
+    lines + &format!("complete -c foodstream -n \"{scenario} {commands}\" -a \"{names}\"\n")
 }
 
 /// The name of a command. clap accepts an owned name only with a feature that makes every name larger. These are a few
@@ -62,7 +109,7 @@ fn with_hint(argument: &clap::Arg) -> clap::Arg {
 ///
 /// The generated script has all of them in one list for each command, short options first. A command without
 /// subcommands and values offers its options for an empty word. If it has an argument that is a path, the list is empty,
-/// so that bash offers files.
+/// so that bash offers files. The first script of `scenario run` and `check` is an embedded script or a file.
 fn names_first(script: &str) -> String {
     let paths = commands_with_paths();
     let mut current = "";
@@ -82,6 +129,17 @@ fn names_first(script: &str) -> String {
         // Stable: the order within the groups is that of the help.
         options.sort_by_key(|word| !word.starts_with("--"));
         lines.push(format!("{indent}opts=\"{}\"", options.join(" ")));
+        if TAKE_SCRIPTS.iter().any(|name| current == format!("foodstream__subcmd__scenario__subcmd__{name}")) {
+            let names = script_names("\\n");
+            lines.push(format!("{indent}if [[ ${{cur}} != -* && ${{COMP_CWORD}} -eq 3 ]]; then"));
+            lines.push(format!("{indent}    local IFS=$'\\n'"));
+            lines.push(format!(
+                "{indent}    COMPREPLY=( $(compgen -W $'{names}' -- \"${{cur}}\") $(compgen -f -- \"${{cur}}\") )"
+            ));
+            lines.push(format!("{indent}    if [[ \"${{BASH_VERSINFO[0]}}\" -ge 4 ]]; then compopt -o filenames; fi"));
+            lines.push(format!("{indent}    return 0"));
+            lines.push(format!("{indent}fi"));
+        }
         if !names.is_empty() || paths.iter().any(|path| path == current) {
             lines.push(format!("{indent}if [[ ${{cur}} != -* ]]; then opts=\"{}\"; fi", names.join(" ")));
         }
@@ -122,6 +180,23 @@ mod tests {
                 assert_eq!(found, offered, "{shell}: {word}");
             }
         }
+    }
+
+    #[test]
+    fn positionals_with_known_values_are_offered() {
+        let fish = completions(Shell::Fish);
+        let scenario = "\"__fish_foodstream_using_subcommand scenario; and __fish_seen_subcommand_from";
+        for (condition, values) in [
+            ("\"__fish_foodstream_using_subcommand completions\"", "-f -a \"bash elvish fish powershell zsh\""),
+            ("\"__fish_foodstream_using_subcommand help\"", "-f -a \"produce inventory analytics"),
+            (&format!("{scenario} show\""), "-f -a \"bad-records crash"),
+            (&format!("{scenario} run check\""), "-a \"bad-records crash"),
+        ] {
+            let line = format!("complete -c foodstream -n {condition} {values}");
+            assert!(fish.lines().any(|other| other.starts_with(&line)), "{line}");
+        }
+        let zsh = completions(Shell::Zsh);
+        assert_eq!(zsh.matches("_alternative \"names:embedded script:(bad-records crash").count(), TAKE_SCRIPTS.len());
     }
 
     #[test]

@@ -34,12 +34,19 @@ pub fn run(console: &Console, args: &cli::Completions, folders: &UserFolders) ->
         return Ok(Code::Done);
     }
     let path = place(args.shell, folders)?;
+    // For example a home that is read-only.
+    install(&path, &script).map_err(|failure| {
+        failure.hint(format!("redirect the script to a file: foodstream completions {} > FILE", args.shell))
+    })?;
+    console.print(&format!("{}\n{}\n", printable::path(&path), needed(args.shell, &path))).map(drop)?;
+    Ok(Code::Done)
+}
+
+fn install(path: &Path, script: &str) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         create_folder(folder)?;
     }
-    OutputFile::open(&path)?.finish(&script)?;
-    console.print(&format!("{}\n{}\n", printable::path(&path), needed(args.shell, &path))).map(drop)?;
-    Ok(Code::Done)
+    OutputFile::open(path)?.finish(script)
 }
 
 /// The file from which a shell loads the completions of `foodstream` for this user.

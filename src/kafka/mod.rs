@@ -75,6 +75,15 @@ pub use transaction_error::TransactionError;
 /// Whether TLS is built in, and with it the logins that need OpenSSL: the cargo feature `tls`.
 pub const HAS_TLS: bool = cfg!(feature = "tls");
 
+/// What to do first if something needs TLS, in a build without it.
+pub const BUILD_WITH_TLS: &str = "build with the cargo feature `tls`: cargo install --path . --features tls";
+
+/// The hint to use TLS. In a build without it, the build comes first.
+#[must_use]
+pub fn tls_hint(hint: &str) -> String {
+    if HAS_TLS { hint.to_owned() } else { format!("{BUILD_WITH_TLS}; then {hint}") }
+}
+
 /// Size limits of the topics that are written to, in bytes, where known.
 ///
 /// A broker rejects a *batch* above a topic's `max.message.bytes`, and the client does not know that topic config.

@@ -4,6 +4,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::kafka::tls_hint;
 use crate::report::printable;
 
 /// Values of `security.protocol`, which librdkafka also accepts as the scheme of an address.
@@ -50,9 +51,10 @@ fn plain<'a>(address: &'a str, protocol: &str) -> Result<&'a str, AddressError> 
     }
     if asked != protocol {
         let login = if asked.starts_with("sasl") { ", sasl.mechanism and the credentials" } else { "" };
+        let hint = format!("set -X security.protocol={asked}{login}, and give the address without a scheme: {alone}");
         return invalid(
             format!("the scheme is {asked}, but security.protocol is {protocol}"),
-            format!("set -X security.protocol={asked}{login}, and give the address without a scheme: {alone}"),
+            if asked.ends_with("ssl") { tls_hint(&hint) } else { hint },
         );
     }
     check(rest)?;
@@ -147,6 +149,7 @@ fn check_port(port: &str, host: &str) -> Result<(), AddressError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::{BUILD_WITH_TLS, HAS_TLS};
 
     #[test]
     fn accepts_addresses_with_spaces_and_schemes() {
@@ -234,5 +237,8 @@ mod tests {
             }
         }
         assert!(read("PLAINTEXT://h:1", "ssl").is_err());
+        let hint = |servers, protocol| read(servers, protocol).expect_err("refused").hint;
+        assert_eq!(hint("SSL://h:1", "plaintext").starts_with(BUILD_WITH_TLS), !HAS_TLS);
+        assert!(hint("SASL_PLAINTEXT://h:1", "plaintext").starts_with("set -X"));
     }
 }

@@ -14,8 +14,8 @@ use super::{java_properties, tls_needs, tls_stores, usage};
 use crate::cli;
 use crate::exit::Failure;
 use crate::kafka::{
-    Connection, HAS_TLS, LogSink, OwnedProperty, PropertyError, canonical_name, check_property, is_credential,
-    is_secret, matches_owned_value, owned_property, property_names,
+    BUILD_WITH_TLS, Connection, HAS_TLS, LogSink, OwnedProperty, PropertyError, canonical_name, check_property,
+    is_credential, is_secret, matches_owned_value, owned_property, property_names, tls_hint,
 };
 use crate::local_broker::BrokerTarget;
 use crate::report::printable;
@@ -192,7 +192,7 @@ impl Collector {
             // Without the feature, librdkafka does not even accept its own default.
             self.properties.take("sasl.oauthbearer.method");
         }
-        tls_needs::check(&self.properties, HAS_TLS, is_for_tokens)?;
+        self.details.extend(tls_needs::settle(&mut self.properties, HAS_TLS, is_for_tokens)?);
         tls_stores::settle(&mut self.properties, protocol.ends_with("ssl"))?;
         self.settle_servers(&protocol)?;
         if protocol.starts_with("sasl") {
@@ -203,8 +203,9 @@ impl Collector {
         {
             let name = unused.alias.as_ref().unwrap_or(&unused.key);
             self.warnings.push(format!(
-                "{}: {name} is not used, because security.protocol is {protocol}; use sasl_ssl for encryption and login",
-                unused.place()
+                "{}: {name} is not used, because security.protocol is {protocol}; {}",
+                unused.place(),
+                tls_hint("use sasl_ssl for encryption and login")
             ));
         }
         if let Some(off) = self.properties.get("enable.ssl.certificate.verification")
@@ -267,7 +268,7 @@ impl Collector {
                         "{place}: {}: tokens of an identity provider are not built in",
                         setting.key
                     ))
-                    .hint("build with the cargo feature `oidc`: cargo install --path . --features oidc"));
+                    .hint(tls_needs::BUILD_WITH_OIDC));
                 }
                 Err(
                     PropertyError::Value(reason) | PropertyError::Unknown(reason) | PropertyError::NotBuiltIn(reason),
@@ -312,14 +313,17 @@ impl Collector {
 
     /// Checks for mistakes that librdkafka would only report after a timeout or with an unclear message.
     fn check_mechanism(&self, module: Option<&PropertyValue>) -> Result<(), Failure> {
-        const HINT: &str = "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER";
+        let hint = || match HAS_TLS {
+            true => "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER".to_owned(),
+            false => format!("as in sasl.mechanism=PLAIN; for SCRAM and OAUTHBEARER, {BUILD_WITH_TLS}"),
+        };
         let Some(mechanism) = self.properties.get("sasl.mechanisms") else {
             let protocol = self.properties.get("security.protocol").map_or_else(String::new, PropertyValue::place);
-            return Err(usage(format!("{protocol}: sasl.mechanism is missing")).hint(HINT));
+            return Err(usage(format!("{protocol}: sasl.mechanism is missing")).hint(hint()));
         };
         let (here, name) = (mechanism.place(), mechanism.value.trim().to_ascii_uppercase());
         if name == "GSSAPI" {
-            return Err(usage(format!("{here}: GSSAPI is Kerberos, which is not built in")).hint(HINT));
+            return Err(usage(format!("{here}: GSSAPI is Kerberos, which is not built in")).hint(hint()));
         }
         if let Some(module) = module {
             let fits = match module.value.as_str() {

@@ -310,6 +310,14 @@ fn tls_needs_its_cargo_feature() {
     // Another source may override it, as for every property.
     let folder = Folder::with("security.protocol=SSL");
     assert!(folder.resolve(&["-X", "security.protocol=plaintext"]).is_ok());
+    // Then nothing needs the properties of TLS, and librdkafka does not get them.
+    let folder =
+        Folder::with("security.protocol=SSL\nssl.truststore.location=/no/such/file\nssl.ca.location=/ca.pem\n");
+    let resolved = folder.resolve(&["-X", "security.protocol=plaintext"]).expect("resolved");
+    assert_eq!((property(&resolved, "ssl.ca.location"), &*resolved.warnings), (None, &[][..]));
+    let unused =
+        resolved.details.iter().filter(|line| line.contains("is not used: security.protocol (-X security.protocol)"));
+    assert_eq!(unused.count(), 2, "{:?}", resolved.details);
 }
 
 #[cfg(not(feature = "oidc"))]

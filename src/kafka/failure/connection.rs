@@ -5,6 +5,7 @@ use crate::descriptors;
 use crate::exit::{Code, Failure};
 use crate::kafka::connection::Connection;
 use crate::kafka::connection_fault::{ConnectionFault, FaultKind, describe_all};
+use crate::kafka::{HAS_TLS, tls_hint};
 
 pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failure {
     let address = &fault.address;
@@ -20,7 +21,7 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
                 .hint("check the sasl.… properties; -v shows librdkafka's messages"),
         },
         FaultKind::Mechanism(offered) => denied(format!("{address} does not support SASL mechanism {mechanism}, only {offered}"))
-            .hint(format!("-X sasl.mechanism={}", offered.split(", ").next().unwrap_or_default())),
+            .hint(offered_mechanism(offered)),
         FaultKind::NoLogin => unreachable(format!("{address} does not accept logins, but security.protocol={protocol} sends one"))
             .hint(format!(
                 "-X security.protocol={}, or the port of a listener that accepts logins",
@@ -31,10 +32,11 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
         FaultKind::ClosedOnConnect => unreachable(format!(
             "{address} closed the connection: it may require TLS, but security.protocol={protocol} does not use it"
         ))
-        .hint(format!(
-            "-X security.protocol={}, or the port of a plaintext listener",
-            if protocol.starts_with("sasl") { "sasl_ssl" } else { "ssl, or sasl_ssl with sasl.mechanism, sasl.username and sasl.password" }
-        )),
+        .hint(tls_hint(&format!(
+            "-X security.protocol={}, or {}the port of a plaintext listener",
+            if protocol.starts_with("sasl") { "sasl_ssl" } else { "ssl, or sasl_ssl with sasl.mechanism, sasl.username and sasl.password" },
+            if HAS_TLS { "" } else { "without TLS " }
+        ))),
         FaultKind::ClosedOnRequest => unreachable(format!(
             "{address} closed the connection at the first request: it may require a login, and security.protocol={protocol} has none"
         ))
@@ -49,6 +51,17 @@ pub(super) fn failure(fault: &ConnectionFault, connection: &Connection) -> Failu
     }
 }
 
+/// The hint to use a mechanism that the broker offers and the client knows. All but PLAIN need a build with TLS.
+fn offered_mechanism(offered: &str) -> String {
+    let known = |name: &&str| *name != "GSSAPI";
+    let mut names = offered.split(", ").filter(known);
+    match names.clone().find(|name| *name == "PLAIN").filter(|_| !HAS_TLS).or_else(|| names.next()) {
+        Some("PLAIN") => "-X sasl.mechanism=PLAIN".to_owned(),
+        Some(name) => tls_hint(&format!("-X sasl.mechanism={name}")),
+        None => "use a listener with another mechanism: GSSAPI is Kerberos, which is not built in".to_owned(),
+    }
+}
+
 /// No address can be connected to.
 pub(super) fn no_address(faults: &[ConnectionFault]) -> Failure {
     unreachable(describe_all(faults)).hint(UNREACHABLE_HINT)
@@ -59,6 +72,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::kafka::BUILD_WITH_TLS;
     use crate::kafka::connection_fault::{confirm, parse};
 
     /// Messages of librdkafka 2.12 about an Apache Kafka 4.1, the properties, and the failure.
@@ -71,7 +85,7 @@ mod tests {
         (
             "[thrd:sasl_ssl://k:2/bootstrap]: sasl_ssl://k:2/bootstrap: SASL SCRAM-SHA-256 mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-512,PLAIN (after 301ms in state AUTH_HANDSHAKE)",
             "security.protocol=sasl_ssl sasl.mechanism=SCRAM-SHA-256",
-            "5 k:2 does not support SASL mechanism SCRAM-SHA-256, only SCRAM-SHA-512, PLAIN\n  hint: -X sasl.mechanism=SCRAM-SHA-512",
+            "5 k:2 does not support SASL mechanism SCRAM-SHA-256, only SCRAM-SHA-512, PLAIN\n  hint: -X sasl.mechanism=",
         ),
         (
             "[thrd:sasl_plaintext://k:2/bootstrap]: sasl_plaintext://k:2/bootstrap: SASL SCRAM-SHA-512 mechanism handshake failed: Broker: Request not valid in current SASL state: broker's supported mechanisms:  (after 1ms in state AUTH_HANDSHAKE)",
@@ -81,7 +95,7 @@ mod tests {
         (
             "[thrd:k:2/bootstrap]: k:2/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN (after 1ms in state APIVERSION_QUERY)",
             "",
-            "4 k:2 closed the connection: it may require TLS, but security.protocol=plaintext does not use it\n  hint: -X security.protocol=ssl, or sasl_ssl",
+            "4 k:2 closed the connection: it may require TLS, but security.protocol=plaintext does not use it\n  hint: ",
         ),
         (
             "[thrd:ssl://k:2/bootstrap]: ssl://k:2/bootstrap: Disconnected: SSL connection closed by peer (after 1ms in state UP)",
@@ -112,6 +126,28 @@ mod tests {
             let event = said.split_once("]: ").map(|(_, event)| event).filter(|event| event.contains("://k"));
             assert!(event.is_none_or(|event| parse(event) == Some(fault)), "{said}");
         }
+    }
+
+    /// A hint does not lead to a second refusal.
+    #[test]
+    fn a_build_without_tls_is_the_first_step_to_tls() {
+        let hint = |kind, properties| {
+            failure(&ConnectionFault { address: "k:2".to_owned(), kind }, &connection(properties)).hint.expect("a hint")
+        };
+        let builds = |hint: &str| hint.starts_with(&format!("{BUILD_WITH_TLS}; then -X "));
+        for (kind, properties, has) in [
+            (FaultKind::ClosedOnConnect, "", "-X security.protocol=ssl, or sasl_ssl with"),
+            (FaultKind::ClosedOnConnect, "security.protocol=sasl_plaintext", "-X security.protocol=sasl_ssl, or"),
+            (FaultKind::Mechanism("GSSAPI, SCRAM-SHA-512".to_owned()), "", "-X sasl.mechanism=SCRAM-SHA-512"),
+        ] {
+            let hint = hint(kind, properties);
+            assert!(hint.contains(has) && builds(&hint) != HAS_TLS, "{hint}");
+        }
+        let offered = |names: &str| hint(FaultKind::Mechanism(names.to_owned()), "");
+        assert_eq!(offered("GSSAPI, PLAIN"), "-X sasl.mechanism=PLAIN");
+        let first = if HAS_TLS { "SCRAM-SHA-512" } else { "PLAIN" };
+        assert_eq!(offered("SCRAM-SHA-512, PLAIN"), format!("-X sasl.mechanism={first}"));
+        assert!(offered("GSSAPI").contains("another mechanism"));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn completions(shell: Shell) -> String {
         Shell::Zsh => script.replace(
             SCRIPTS_IN_ZSH,
             &format!(
-                "{}_alternative \"names:embedded script:({})\" \"files:script:_files\"'",
+                "{} _alternative \"names:embedded script:({})\" \"files:script:_files\"'",
                 SCRIPTS_IN_ZSH.trim_end_matches("_files'"),
                 script_names(" ")
             ),
@@ -54,7 +54,7 @@ fn positionals_in_fish(command: &clap::Command) -> String {
             let values: Vec<_> = command.get_positionals().flat_map(clap::Arg::get_possible_values).collect();
             let names: Vec<&str> = values.iter().map(clap::builder::PossibleValue::get_name).collect();
             if !names.is_empty() {
-                *lines += &format!("complete -c foodstream -n \"{condition}\" -f -a \"{}\"\n", names.join(" "));
+                lines.extend(["complete -c foodstream -n \"", &condition, "\" -f -a \"", &names.join(" "), "\"\n"]);
             }
             add(command, &condition, lines);
         }

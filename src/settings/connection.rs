@@ -313,9 +313,12 @@ impl Collector {
 
     /// Checks for mistakes that librdkafka would only report after a timeout or with an unclear message.
     fn check_mechanism(&self, module: Option<&PropertyValue>) -> Result<(), Failure> {
-        let hint = || match HAS_TLS {
-            true => "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER".to_owned(),
-            false => format!("as in sasl.mechanism=PLAIN; for SCRAM and OAUTHBEARER, {BUILD_WITH_TLS}"),
+        let hint = || {
+            if HAS_TLS {
+                "as in sasl.mechanism=PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER".to_owned()
+            } else {
+                format!("as in sasl.mechanism=PLAIN; for SCRAM and OAUTHBEARER, {BUILD_WITH_TLS}")
+            }
         };
         let Some(mechanism) = self.properties.get("sasl.mechanisms") else {
             let protocol = self.properties.get("security.protocol").map_or_else(String::new, PropertyValue::place);

@@ -130,7 +130,8 @@ impl<'a> Watch<'a> {
     /// The outcome of a stopped watch: a condition that was unknown in the last sample is a failure.
     fn final_outcome(&self) -> Outcome {
         let Some(condition) = self.settings.fail_if else { return Ok(Code::Done) };
-        let mut unknown: Vec<String> = self.groups.iter().filter_map(|group| group.unknown.clone()).collect();
+        let mut unknown: Vec<String> =
+            self.groups.iter().filter(|group| group.is_current).filter_map(|group| group.unknown.clone()).collect();
         if self.is_stale {
             let stale = report::stale_note(self.last_sample.elapsed());
             unknown.push(format!("--fail-if {condition} cannot be evaluated: the cluster does not respond; {stale}"));
@@ -350,6 +351,8 @@ impl<'a> Watch<'a> {
             // In the order of their first samples so far.
             self.groups.sort_by(|left, right| left.name.cmp(&right.name));
         }
+        // The document also has the samples of groups that no longer exist.
+        let shown = self.shown();
         let groups: Vec<GroupLag> = self
             .groups
             .drain(..)
@@ -359,9 +362,9 @@ impl<'a> Watch<'a> {
         let mut text = String::new();
         if self.settings.watch.is_none() || was_on_screen {
             text = if self.settings.all_groups {
-                report::lag_groups_report(&groups, self.settings.full)
+                report::lag_groups_report(&shown, self.settings.full)
             } else {
-                report::lag_report(&groups)
+                report::lag_report(&shown)
             };
         }
         if self.is_stale && was_on_screen {

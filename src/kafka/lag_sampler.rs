@@ -159,8 +159,9 @@ impl LagSampler {
         self.inspector = self.inspector.with_timeout(bound);
     }
 
-    /// Samples every group in the given order, all groups by name. State and members come first, then committed offsets, then end offsets,
-    /// so that a group that consumes during the sample never appears to be ahead of the log.
+    /// Samples every group. Named groups come in the given order, all groups by name. State and members are requested
+    /// first, then committed offsets, then end offsets, so that a group that consumes during the sample never appears to
+    /// be ahead of the log.
     ///
     /// # Errors
     ///
@@ -335,11 +336,17 @@ impl LagSampler {
         group: &DescribedGroup,
         chosen: Option<&BTreeSet<TopicPartition>>,
     ) -> BTreeSet<TopicPartition> {
-        if let Some(chosen) = chosen {
-            return chosen.clone();
+        let topics: BTreeSet<&str> = group.own().map(|topic_partition| topic_partition.topic.as_str()).collect();
+        match (chosen, &self.groups) {
+            (Some(chosen), GroupChoice::Named(_)) => return chosen.clone(),
+            // Of all groups, each may use only some of the chosen topics: it cannot have lag on the others.
+            (Some(chosen), GroupChoice::All) => {
+                let is_used = |topic_partition: &&TopicPartition| topics.contains(topic_partition.topic.as_str());
+                return chosen.iter().filter(is_used).cloned().collect();
+            }
+            (None, _) => {}
         }
         // A group consumes whole topics: next to its offsets, a partition without one is part of the sample.
-        let topics: BTreeSet<&str> = group.own().map(|topic_partition| topic_partition.topic.as_str()).collect();
         let whole = topics.into_iter().flat_map(|topic| {
             let count = self.topics.get(topic).copied().unwrap_or(0);
             (0..count).map(move |partition| TopicPartition::new(topic, partition))

@@ -14,6 +14,7 @@ use super::unusual_groups::{commit_at, delete};
 pub const CASES: &[Case] = &[
     ("all_groups::hundreds_are_sampled_together", hundreds),
     ("all_groups::conditions_apply_to_each_group", conditions),
+    ("all_groups::a_group_has_only_its_own_of_several_topics", several_topics),
     ("all_groups::a_watch_finds_new_groups", new_groups),
 ];
 
@@ -100,6 +101,27 @@ fn conditions(env: &TestEnv) {
     assert!(run.stderr.contains("--fail-if >1 cannot be evaluated"), "{}", run.stderr);
     let document = env.document(&format!("{none} --fail-if >1 --allow-missing"));
     assert_eq!(document["groups"], json!([]));
+}
+
+fn several_topics(env: &TestEnv) {
+    fill(env, "left", 10);
+    fill(env, "right", 10);
+    for (group, topics) in [("both", &["left", "right"][..]), ("one", &["left"]), ("other", &["right"])] {
+        for topic in topics {
+            env.set_offsets(group, topic, &[(0, 8)]);
+        }
+    }
+    let args = format!("lag --all-groups --topic {} --topic {}", env.topic("left"), env.topic("right"));
+    let document = env.run(&format!("{args} --fail-if >4 --output json")).expect(0).document();
+    assert_eq!(names(&document), [env.topic("both"), env.topic("one"), env.topic("other")]);
+    for (group, (topics, messages)) in (0..).zip([(&["left", "right"][..], 4), (&["left"], 2), (&["right"], 2)]) {
+        let group: &Value = &document["groups"][group];
+        let partitions = group["partitions"].as_array().expect("partitions");
+        let found: Vec<&str> = partitions.iter().map(|row| row["topic"].as_str().expect("a topic")).collect();
+        let topics: Vec<String> = topics.iter().map(|topic| env.topic(topic)).collect();
+        assert_eq!(found, topics, "{group}");
+        assert_eq!((&group["messages"], &group["without_number"]), (&json!(messages), &json!(0)), "{group}");
+    }
 }
 
 fn new_groups(env: &TestEnv) {

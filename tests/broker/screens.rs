@@ -15,6 +15,7 @@ use super::support::{TestEnv, until};
 
 pub const CASES: &[Case] = &[
     ("screens::lag_fits_at_each_size_without_leftovers", lag),
+    ("screens::the_result_of_all_groups_has_those_that_exist", all_groups),
     ("screens::analytics_fits_at_each_size", analytics),
     ("screens::scenario_fits_at_each_size", scenario),
     ("screens::each_end_restores_the_terminal", ends),
@@ -128,6 +129,20 @@ fn lag(env: &TestEnv) {
     assert_eq!(scrolled, 0, "{text}");
     assert!(text.contains(&format!("Group: {group}, Empty, no members\n")), "{text}");
     assert_eq!(text.matches("Rates: ").count(), 1, "{text}");
+}
+
+fn all_groups(env: &TestEnv) {
+    let (stays, goes) = (readers(env), group_of(env, "deleted", 3));
+    let args = format!("lag --all-groups --topic {} --watch 50ms --report lag.json", env.topic("order-events"));
+    let terminal = start(env, &args, 24, 120);
+    terminal.until("both groups", |text| text.contains(&stays) && text.contains(&goes));
+    env.delete_group("deleted");
+    terminal.until("one group", |text| text.contains(&stays) && !text.contains(&goes));
+    let text = quit(terminal, 0).text;
+    assert!(text.contains(&stays) && !text.contains(&goes), "{text}");
+    assert!(text.contains("1 group: "), "{text}");
+    let report = fs::read_to_string(env.dir().join("lag.json")).expect("lag.json");
+    assert!(report.contains(&stays) && report.contains(&goes), "the document has the samples of both: {report}");
 }
 
 fn analytics(env: &TestEnv) {

@@ -63,7 +63,8 @@ pub fn run(context: &Context, settings: &ProduceSettings) -> Outcome {
     if let Some(lateness) = &lateness {
         document = document.with_lateness(lateness);
     }
-    let text = report::produce_report(&document, Detail::of(settings.full), &context.files(&[]));
+    let text =
+        report::produce_report(&document, settings.follows_the_clock, Detail::of(settings.full), &context.files(&[]));
     context.print_document(&document, &text, report)?;
     if let Some((failed, refusal)) = publisher.refusal() {
         let refusal = with_leaderless(refusal, &inspector, &names.orders());

@@ -54,7 +54,7 @@ pub fn run(context: &Context, group: Option<&str>, wait_empty: Option<Duration>,
             .note(&format!("group {group_name} has its offsets and state from before its last replay or first pass"));
     }
     context.print_metrics(document, full, report, |metrics| {
-        report::undo_report(metrics, &restored, &group_name, Detail::of(full), &[])
+        report::undo_report(metrics, &restored, &group_name, Detail::of(full), &context.files(&[]))
     })?;
     Ok(Code::Done)
 }

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable, whole};
-use super::{Detail, tables_line};
+use super::{Detail, write_tables_in_files};
 use crate::inventory::InventoryDocument;
 use crate::units::{counted, grouped};
 
@@ -37,7 +37,7 @@ fn write_report(out: &mut String, document: &InventoryDocument, detail: Detail, 
         0 => writeln!(out, "Committed offsets: none")?,
         count if detail == Detail::Summary => {
             let committed = format!("Committed offsets of {}", counted(count, "partition"));
-            writeln!(out, "{}", tables_line(&committed, files))?;
+            write_tables_in_files(out, &committed, files)?;
         }
         _ => {}
     }
@@ -69,7 +69,6 @@ mod tests {
         Dead letters: 0, skipped records: 0
         Transactions: 3 committed, 0 aborted; 0 ledger records restored
         Time: 0.500 s, 20 orders/s
-        Committed offsets of 2 partitions: --full
         Orders decided: 10: reserved 8, rejected 1, released 1
         ");
         insta::assert_snapshot!(inventory_report(&document, Detail::Full, &[]), @r"
@@ -81,6 +80,8 @@ mod tests {
         Time: 0.500 s, 20 orders/s
         Orders decided: 10: reserved 8, rejected 1, released 1
         ");
+        let text = inventory_report(&document, Detail::Summary, &["report.json".to_owned()]);
+        assert!(text.contains("Committed offsets of 2 partitions: report.json\n"), "{text}");
         document.committed.clear();
         let text = inventory_report(&document, Detail::Summary, &[]);
         assert!(text.contains("Committed offsets: none\nOrders decided: 10"), "{text}");

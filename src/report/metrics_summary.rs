@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable};
-use super::{Detail, metrics_report, tables_line};
+use super::{Detail, metrics_report, tables_line, write_tables_in_files};
 use crate::analytics::MetricsDocument;
 use crate::printable::printable;
 use crate::replay::RestoredPartition;
@@ -19,11 +19,14 @@ const REASON_LINES: usize = 3;
 pub fn metrics_summary(document: &MetricsDocument, files: &[String]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_totals(&mut out, document, files).and_then(|()| write_decided(&mut out, document)).unwrap_or_default();
+    write_totals(&mut out, document)
+        .and_then(|()| writeln!(out, "{}", tables_line(&tables(document), files)))
+        .and_then(|()| write_decided(&mut out, document))
+        .unwrap_or_default();
     out
 }
 
-/// The metrics of a group after an undo, and what the undo has restored.
+/// The metrics of a group after an undo, and what the undo has restored. `files` have all tables.
 #[must_use]
 pub fn undo_report(
     document: &MetricsDocument,
@@ -38,7 +41,7 @@ pub fn undo_report(
     out
 }
 
-fn write_totals(out: &mut String, document: &MetricsDocument, files: &[String]) -> fmt::Result {
+fn write_totals(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     writeln!(out, "Total Orders: {}", grouped(document.total_orders))?;
     writeln!(out, "Failed Orders: {}", grouped(document.failed_orders))?;
     writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
@@ -65,8 +68,7 @@ fn write_totals(out: &mut String, document: &MetricsDocument, files: &[String]) 
         writeln!(out, "  Rejected Lines, {others} other reasons: {}", grouped(lines))?;
     }
     writeln!(out, "Skipped Records: {}", grouped(document.skipped_records))?;
-    writeln!(out, "Bad Records: {}", grouped(document.bad_records))?;
-    writeln!(out, "{}", tables_line(&tables(document), files))
+    writeln!(out, "Bad Records: {}", grouped(document.bad_records))
 }
 
 /// `Minutes (40), restaurants (20) and partitions (12)`
@@ -92,7 +94,10 @@ fn write_undo(
     files: &[String],
 ) -> fmt::Result {
     match detail {
-        Detail::Summary => write_totals(out, document, files)?,
+        Detail::Summary => {
+            write_totals(out, document)?;
+            write_tables_in_files(out, &tables(document), files)?;
+        }
         Detail::Full => {
             write!(out, "{}\nRestored:\n", metrics_report(document))?;
             let [partition, old, new] = ["partition", "old", "new"].map(|name| (name, Align::Right));
@@ -174,6 +179,9 @@ mod tests {
             "Restored: offsets and state of 2 partitions of group readers from before its last replay or first pass";
         assert!(text.ends_with(&format!("{last}; the offsets of 1 partition changed\n")), "{text}");
         assert!(text.lines().count() <= 20, "{text}");
+        assert!(!text.contains("Minutes (") && !text.contains("--full"), "a second undo is another undo: {text}");
+        let text = undo_report(&example(), &restored, "readers", Detail::Summary, &["report.json".to_owned()]);
+        assert!(text.contains(" and partitions (2): report.json\nRestored: "), "{text}");
         let text = undo_report(&example(), &restored[..1], "readers", Detail::Full, &[]);
         assert!(
             text.contains("Restored:\n  topic         partition  old  new\n  order-events          0   40   40\n"),

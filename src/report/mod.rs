@@ -19,6 +19,7 @@ mod scenario;
 mod scenario_live;
 mod text_table;
 
+use std::fmt::{self, Write};
 use std::time::Duration;
 
 use crate::units;
@@ -61,6 +62,16 @@ fn tables_line(tables: &str, files: &[String]) -> String {
     }
     let files: Vec<_> = files.iter().map(|file| printable(file)).collect();
     format!("{tables}: {}, or --full", files.join(", "))
+}
+
+/// The line that says which files have the tables: `Minutes (40): report.json`. Nothing without a file: where another
+/// run with `--full` would do something else, only the files have the tables of this run.
+fn write_tables_in_files(out: &mut String, tables: &str, files: &[String]) -> fmt::Result {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let files: Vec<_> = files.iter().map(|file| printable(file)).collect();
+    writeln!(out, "{tables}: {}", files.join(", "))
 }
 
 /// The note next to values that are shown while the cluster does not respond.

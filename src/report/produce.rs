@@ -3,26 +3,32 @@
 use std::fmt::{self, Write};
 
 use super::text_table::{Align, TextTable, whole};
-use super::{Detail, tables_line};
+use super::{Detail, write_tables_in_files};
 use crate::units::{counted, grouped};
 use crate::workload::{ProduceDocument, Shape};
 
-/// The report of a run of `produce`. `files` have the whole document.
+/// The report of a run of `produce`. `files` have the whole document. With `follows_the_rate` the event time is that of
+/// the rate, which is always flat.
 #[must_use]
-pub fn produce_report(document: &ProduceDocument, detail: Detail, files: &[String]) -> String {
+pub fn produce_report(document: &ProduceDocument, follows_the_rate: bool, detail: Detail, files: &[String]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_report(&mut out, document, detail, files).unwrap_or_default();
+    write_report(&mut out, document, follows_the_rate, detail, files).unwrap_or_default();
     out
 }
 
-fn write_report(out: &mut String, document: &ProduceDocument, detail: Detail, files: &[String]) -> fmt::Result {
+fn write_report(
+    out: &mut String,
+    document: &ProduceDocument,
+    follows_the_rate: bool,
+    detail: Detail,
+    files: &[String],
+) -> fmt::Result {
     if detail == Detail::Full {
         write_partitions(out, document)?;
     }
     writeln!(out, "Seed: {}", document.seed)?;
-    if document.shape != Shape::default() && document.late_max_ms.is_none() {
-        // With --rate the event time is usually that of the rate, which is always flat.
+    if document.shape != Shape::default() && !follows_the_rate {
         writeln!(out, "Shape: {}", document.shape)?;
     }
     if let (Some(first), Some(last)) = (document.first_timestamp, document.last_timestamp) {
@@ -34,7 +40,7 @@ fn write_report(out: &mut String, document: &ProduceDocument, detail: Detail, fi
     }
     if detail == Detail::Summary && !document.partitions.is_empty() {
         let partitions = counted(document.partitions.len() as u64, "partition");
-        writeln!(out, "{}", tables_line(&format!("Records and offsets of {partitions}"), files))?;
+        write_tables_in_files(out, &format!("Records and offsets of {partitions}"), files)?;
     }
     if document.failed > 0 {
         writeln!(out, "Records failed: {}", grouped(document.failed))?;
@@ -69,15 +75,14 @@ mod tests {
             ProducedPartition { partition: 0, records: 200, first_offset: Some(0), last_offset: Some(199) },
             ProducedPartition { partition: 4, records: 50, first_offset: Some(10), last_offset: Some(59) },
         ];
-        insta::assert_snapshot!(produce_report(&document, Detail::Summary, &[]), @r"
+        insta::assert_snapshot!(produce_report(&document, false, Detail::Summary, &[]), @r"
         Seed: 7
         Shape: flat
         Event time: 2026-11-22T12:00:00.000Z to 2026-11-22T12:00:59.760Z
         Time: 0.100 s, 2,500 orders/s
-        Records and offsets of 2 partitions: --full
         Records acknowledged: 250 of 250
         ");
-        insta::assert_snapshot!(produce_report(&document, Detail::Full, &[]), @r"
+        insta::assert_snapshot!(produce_report(&document, false, Detail::Full, &[]), @r"
           partition  records  first offset  last offset
                   0      200             0          199
                   4       50            10           59
@@ -87,10 +92,12 @@ mod tests {
         Time: 0.100 s, 2,500 orders/s
         Records acknowledged: 250 of 250
         ");
-        let text = produce_report(&document, Detail::Summary, &["report.json".to_owned()]);
-        assert!(text.contains("Records and offsets of 2 partitions: report.json, or --full\n"), "{text}");
+        let text = produce_report(&document, false, Detail::Summary, &["report.json".to_owned()]);
+        assert!(text.contains("Records and offsets of 2 partitions: report.json\n"), "{text}");
+        let text = produce_report(&document, true, Detail::Summary, &[]);
+        assert!(!text.contains("Shape: "), "{text}");
         document.failed = 1_000;
-        let text = produce_report(&document, Detail::Summary, &[]);
+        let text = produce_report(&document, false, Detail::Summary, &[]);
         assert!(text.ends_with("Records failed: 1,000\nRecords acknowledged: 250 of 250\n"), "{text}");
     }
 }

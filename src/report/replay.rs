@@ -22,13 +22,20 @@ pub enum GroupEffect {
     Unchanged,
 }
 
-/// The report of a replay, whose verdict is the last line. `files` have all rows of the metrics.
+/// The report of a replay, whose verdict is the last line. `files` have all rows of the metrics, `report` has the whole
+/// document.
 #[must_use]
-pub fn replay_report(document: &ReplayDocument, effect: GroupEffect, detail: Detail, files: &[String]) -> String {
+pub fn replay_report(
+    document: &ReplayDocument,
+    effect: GroupEffect,
+    detail: Detail,
+    files: &[String],
+    report: Option<&str>,
+) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     match detail {
-        Detail::Summary => write_replay_summary(&mut out, document, files),
+        Detail::Summary => write_replay_summary(&mut out, document, files, report),
         Detail::Full => write_full(&mut out, document),
     }
     .and_then(|()| write_verdict(&mut out, document, effect))
@@ -69,10 +76,6 @@ fn write_full(out: &mut String, document: &ReplayDocument) -> fmt::Result {
     if !differences.is_empty() {
         writeln!(out, "\nDifferences:")?;
         write!(out, "{}", differences_table(differences.iter()))?;
-        match document.differing() - differences.len() as u64 {
-            0 => {}
-            more => writeln!(out, "  and {} more", grouped(more))?,
-        }
     }
     if !causes.is_empty() {
         writeln!(out, "\nCauses:")?;
@@ -126,7 +129,7 @@ mod tests {
     }
 
     fn summary(document: &ReplayDocument) -> String {
-        replay_report(document, REWOUND, Detail::Summary, &files())
+        replay_report(document, REWOUND, Detail::Summary, &files(), None)
     }
 
     fn facts(topic: &str, partition: i32, log_start: i64, committed: Option<i64>) -> PartitionFacts {
@@ -166,9 +169,12 @@ mod tests {
         evidence.note = Some(Note::FirstPass);
         let document = judge(evidence);
         insta::assert_snapshot!("replay_identical", summary(&document));
-        insta::assert_snapshot!("replay_identical_full", replay_report(&document, REWOUND, Detail::Full, &files()));
+        insta::assert_snapshot!(
+            "replay_identical_full",
+            replay_report(&document, REWOUND, Detail::Full, &files(), None)
+        );
         for detail in [Detail::Summary, Detail::Full] {
-            let text = replay_report(&document, GroupEffect::Unchanged, detail, &files());
+            let text = replay_report(&document, GroupEffect::Unchanged, detail, &files(), None);
             let last = "and every digest the same; nothing moved: the group's offsets and state are unchanged\n";
             assert!(text.ends_with(last), "{text}");
         }
@@ -187,7 +193,10 @@ mod tests {
         evidence.partitions[1].records = 8;
         let document = judge(evidence);
         insta::assert_snapshot!("replay_different", summary(&document));
-        insta::assert_snapshot!("replay_different_full", replay_report(&document, REWOUND, Detail::Full, &files()));
+        insta::assert_snapshot!(
+            "replay_different_full",
+            replay_report(&document, REWOUND, Detail::Full, &files(), None)
+        );
     }
 
     #[test]
@@ -201,10 +210,12 @@ mod tests {
         let text = summary(&document);
         let row = |number| text.lines().nth(number).map(|line| line.split_whitespace().collect::<Vec<_>>());
         assert_eq!(row(3), Some(vec!["skipped_records", "1", "1,234"]), "totals come first: {text}");
-        assert!(text.contains("\n  and 36 more: --full\n"), "{text}");
+        assert!(text.contains("\n  and 36 more; `--report FILE` lists them\n") && !text.contains("--full"), "{text}");
+        let reported = replay_report(&document, REWOUND, Detail::Summary, &files(), Some("report.json"));
+        assert!(reported.contains("\n  and 36 more: report.json\n"), "{reported}");
         assert_eq!(text.matches("orders_by_minute").count(), 4);
         assert!(text.contains("defect: the records are identical byte for byte, but 41 metrics are not the same"));
-        let full = replay_report(&document, REWOUND, Detail::Full, &files());
+        let full = replay_report(&document, REWOUND, Detail::Full, &files(), None);
         let differences = full.split("Differences:").nth(1).expect("differences");
         assert_eq!(differences.matches("orders_by_minute").count(), 40);
     }
@@ -232,9 +243,11 @@ mod tests {
         let text = summary(&document);
         assert!(text.lines().count() <= 20, "{}: {text}", text.lines().count());
         assert!(text.contains("; also in 49 other partitions\n"), "{text}");
-        assert!(text.contains("  and 1 other kind of cause: --full\n"), "{text}");
+        for cause in ["offsets_lost", "state_lost", "log_truncated"] {
+            assert_eq!(text.matches(&format!("\n  {cause}: ")).count(), 1, "{text}");
+        }
         assert!(text.lines().last().is_some_and(|line| line.starts_with("Verdict: different: ")), "{text}");
-        let full = replay_report(&document, REWOUND, Detail::Full, &files());
+        let full = replay_report(&document, REWOUND, Detail::Full, &files(), None);
         assert_eq!(full.matches("\n  offsets_lost: ").count(), 50, "{full}");
     }
 
@@ -280,7 +293,7 @@ mod tests {
         let mut document = judge(evidence(|after| after.by_restaurant[1].failed = 7));
         document.causes = vec![Cause::OffsetsLost { topic: "\u{1b}[2J".into(), partition: 0, position: 1 }];
         for detail in [Detail::Summary, Detail::Full] {
-            let report = replay_report(&document, REWOUND, detail, &["\u{1b}[2J".to_owned()]);
+            let report = replay_report(&document, REWOUND, detail, &["\u{1b}[2J".to_owned()], Some("\u{1b}[2J"));
             assert!(!report.chars().any(|character| character.is_control() && character != '\n'), "{report:?}");
             assert!(report.contains(r"offset for \u{1b}[2J/0"));
         }

@@ -5,8 +5,8 @@ use std::fmt::{self, Write};
 
 use super::metrics_summary::tables;
 use super::replay_parts::{advice, differences_table, write_note};
-use super::tables_line;
 use super::text_table::{Align, TextTable};
+use super::{tables_line, write_tables_in_files};
 use crate::analytics::MetricsDocument;
 use crate::printable::printable;
 use crate::replay::{Cause, Difference, PlanNote, PlanRow, ReplayDocument, ReplayVerdict};
@@ -14,21 +14,29 @@ use crate::units::{counted, grouped, grouped_decimal};
 
 /// The most differences that are listed.
 const DIFFERENCES: usize = 5;
-/// The most kinds of causes that are explained.
-const CAUSES: usize = 2;
 
-/// Everything except the verdict.
-pub(super) fn write_replay_summary(out: &mut String, document: &ReplayDocument, files: &[String]) -> fmt::Result {
+/// Everything except the verdict. `files` have all rows of the metrics, `report` has the whole document.
+pub(super) fn write_replay_summary(
+    out: &mut String,
+    document: &ReplayDocument,
+    files: &[String],
+    report: Option<&str>,
+) -> fmt::Result {
     writeln!(out, "Read again: {}", topics(&document.plan))?;
     match document.verdict {
         ReplayVerdict::Identical => write!(out, "{}", totals(&document.before, &document.after))?,
         ReplayVerdict::Different => {
-            write_differences(out, document)?;
+            write_differences(out, document, report)?;
             write_causes(out, &document.causes)?;
         }
     }
     write_note(out, document.note)?;
-    writeln!(out, "{}", tables_line(&tables(&document.after), files))
+    let tables = tables(&document.after);
+    match document.verdict {
+        ReplayVerdict::Identical => writeln!(out, "{}", tables_line(&tables, files)),
+        // The next replay would compare with the metrics of this one.
+        ReplayVerdict::Different => write_tables_in_files(out, &tables, files),
+    }
 }
 
 /// The topics of a plan, in its order.
@@ -78,7 +86,7 @@ fn totals(before: &MetricsDocument, after: &MetricsDocument) -> String {
 }
 
 /// Totals first: a difference of a total says more than that of a minute.
-fn write_differences(out: &mut String, document: &ReplayDocument) -> fmt::Result {
+fn write_differences(out: &mut String, document: &ReplayDocument, report: Option<&str>) -> fmt::Result {
     if document.differences.is_empty() {
         return Ok(());
     }
@@ -86,9 +94,10 @@ fn write_differences(out: &mut String, document: &ReplayDocument) -> fmt::Result
     let (rows, totals): (Vec<&Difference>, Vec<&Difference>) = document.differences.iter().partition(is_row);
     let shown = differences_table(totals.into_iter().chain(rows).take(DIFFERENCES));
     write!(out, "Differences:\n{shown}")?;
-    match document.differing().saturating_sub(DIFFERENCES as u64) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {} more: --full", grouped(more)),
+    match (document.differing().saturating_sub(DIFFERENCES as u64), report) {
+        (0, _) => Ok(()),
+        (more, Some(report)) => writeln!(out, "  and {} more: {}", grouped(more), printable(report)),
+        (more, None) => writeln!(out, "  and {} more; `--report FILE` lists them", grouped(more)),
     }
 }
 
@@ -104,19 +113,15 @@ fn write_causes(out: &mut String, causes: &[Cause]) -> fmt::Result {
     if !kinds.is_empty() {
         writeln!(out, "Causes:")?;
     }
-    for (cause, others) in kinds.iter().take(CAUSES) {
+    for (cause, others) in kinds {
         write!(out, "  {}: {}", cause.name(), printable(&cause.to_string()))?;
         match others {
             0 => writeln!(out)?,
-            others => writeln!(out, "; also in {}", counted(*others, "other partition"))?,
+            others => writeln!(out, "; also in {}", counted(others, "other partition"))?,
         }
         writeln!(out, "    {}", advice(cause))?;
     }
-    match kinds.len().saturating_sub(CAUSES) as u64 {
-        0 => Ok(()),
-        1 => writeln!(out, "  and 1 other kind of cause: --full"),
-        more => writeln!(out, "  and {more} other kinds of causes: --full"),
-    }
+    Ok(())
 }
 
 /// A row for each topic, and a line for each kind of note.

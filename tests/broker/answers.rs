@@ -35,11 +35,12 @@ fn short_texts(env: &TestEnv) {
     // Together with the decisions, 14 partitions: the plan is too long for a short text.
     let run = env.run("produce --count 3000 --seed 7 --partitions 7").expect(0);
     assert!(run.stdout.ends_with("Records acknowledged: 3,000 of 3,000\n"), "{}", run.stdout);
-    assert!(run.stdout.contains("\nRecords and offsets of 7 partitions: --full\n"), "{}", run.stdout);
-    let [_, full] = texts(env, "produce --count 1000 --seed 8", 0, "Records acknowledged: 1,000 of 1,000");
+    let [short, full] = texts(env, "produce --count 1000 --seed 8", 0, "Records acknowledged: 1,000 of 1,000");
     assert!(full.contains("  partition  records  first offset  last offset\n"), "{full}");
-    let [short, full] = texts(env, "inventory --until-end", 0, "Orders decided: 5,000: reserved ");
-    assert!(short.contains("\nCommitted offsets of 7 partitions: --full\n"), "{short}");
+    assert!(!short.contains("--full"), "it would produce again: {short}");
+    let args = "inventory --until-end --report inventory.json";
+    let [short, full] = texts(env, args, 0, "Orders decided: 5,000: reserved ");
+    assert!(short.contains("\nCommitted offsets of 7 partitions: inventory.json\nOrders decided: "), "{short}");
     assert!(full.contains("  partition  committed offset\n") && full.contains("\nOrders decided: 0: "), "{full}");
 
     for args in ["analytics --from-beginning", "analytics --until-end"] {
@@ -79,7 +80,7 @@ fn different(env: &TestEnv) {
     assert!(short.lines().count() <= LINES, "{short}");
     let rows: Vec<&str> = short.lines().skip_while(|line| *line != "Differences:").collect();
     assert!(rows[2].starts_with("  total_orders ") && rows[2].contains("3,000"), "the totals come first: {short}");
-    assert!(short.contains(" more: --full\n"), "{short}");
+    assert!(short.contains(" more; `--report FILE` lists them\n") && !short.contains("--full"), "{short}");
     assert!(short.contains("\nCauses:\n  records_gone: ") && short.contains("; also in "), "{short}");
     let last = short.lines().last().expect("a verdict");
     assert!(last.starts_with("Verdict: different: ") && last.ends_with(" metrics differ (records_gone)"), "{last}");

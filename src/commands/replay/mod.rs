@@ -115,7 +115,8 @@ pub fn run(context: &Context, settings: &ReplaySettings) -> Outcome {
     let text = if context.common.json {
         String::new()
     } else {
-        report::replay_report(&document, effect, Detail::of(settings.full), &files)
+        let whole = context.files(&[]);
+        report::replay_report(&document, effect, Detail::of(settings.full), &files, whole.first().map(String::as_str))
     };
     let document = document.limited(rows);
     if let Some(html) = html {

@@ -28,7 +28,7 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
             writeln!(out, "{}", group_text(group))?;
         }
     } else {
-        let with_lag = groups.iter().filter(|group| group.messages != Some(0)).count();
+        let with_lag = groups.iter().filter(|group| !is_without_lag(group)).count();
         let shown = with_lag.max(ROWS).min(groups.len());
         write_table(out, &sorted[..shown])?;
         if shown < groups.len() {
@@ -38,12 +38,12 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
     writeln!(out, "{}", over_all(groups))
 }
 
-/// A line for each group whose lag is not 0, and one over all.
+/// A line for each group with lag or unknown lag, and one over all.
 #[must_use]
 pub fn lag_groups_lines(groups: &[GroupLag]) -> String {
     let mut lines: String = by_lag(groups)
         .into_iter()
-        .filter(|group| group.messages != Some(0) && group.kind.is_none())
+        .filter(|group| !is_without_lag(group) && group.kind.is_none())
         .map(|group| lag_line(group) + "\n")
         .collect();
     let at = groups.first().map_or("", |group| group.at.as_str());
@@ -57,13 +57,18 @@ fn by_lag(groups: &[GroupLag]) -> Vec<&GroupLag> {
     let mut sorted: Vec<&GroupLag> = groups.iter().collect();
     sorted.sort_by_key(|group| {
         let rank = match group.messages {
-            Some(0) => 2,
-            Some(_) => 0,
-            None => 1,
+            _ if is_without_lag(group) => 2,
+            Some(1..) => 0,
+            _ => 1,
         };
         (rank, Reverse(group.messages), &group.group)
     });
     sorted
+}
+
+/// Whether the lag is 0 on every partition. On a partition without a number it is unknown.
+fn is_without_lag(group: &GroupLag) -> bool {
+    group.messages == Some(0) && group.without_number == 0
 }
 
 fn write_table(out: &mut String, groups: &[&GroupLag]) -> fmt::Result {
@@ -110,7 +115,7 @@ fn over_all(groups: &[GroupLag]) -> String {
         let behind = oldest.map_or_else(String::new, |seconds| format!(", up to {} behind", time(seconds)));
         line.extend([" in ", &counted(lagging.len() as u64, "group"), &behind]);
     }
-    match groups.iter().filter(|group| group.messages.is_none()).count() {
+    match groups.iter().filter(|group| group.messages.is_none() || group.without_number > 0).count() {
         0 => line,
         unknown => format!("{line}; unknown for {}", counted(unknown as u64, "group")),
     }
@@ -159,6 +164,7 @@ mod tests {
             group("behind", &[Some(990), None]),
             group("", &[Some(999)]),
             group("never", &[None]),
+            group("partly", &[Some(1_000), None]),
             share("shared"),
             group("far\u{1b}[2J", &[Some(0), Some(0)]),
         ];
@@ -168,20 +174,21 @@ mod tests {
           behind        Stable         2     10    30 s     0  unknown for 1 partition
           ""            Stable         1      1    30 s     0
           never         Stable         1      -       -     -  unknown for 1 partition
+          partly        Stable         2      0     0 s     0  unknown for 1 partition
           shared        Unknown        -      -       -     -  share group
           caught-up     Stable         1      0     0 s     0
-        6 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 2 groups
+        7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         "#);
         insta::assert_snapshot!(lag_groups_lines(&groups), @r"
         1970-01-01T00:00:30.000Z far\u{1b}[2J: 2,000 messages, 30 s behind
         1970-01-01T00:00:30.000Z behind: 10 messages, 30 s behind, unknown for 1 partition
         1970-01-01T00:00:30.000Z : 1 message, 30 s behind
         1970-01-01T00:00:30.000Z never: unknown for 1 partition
-        1970-01-01T00:00:30.000Z 6 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 2 groups
+        1970-01-01T00:00:30.000Z 7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         ");
         let full = lag_groups_report(&groups, true);
         assert!(full.starts_with("Group: far\\u{1b}[2J, Stable, 2 members\nLag: 2,000 messages"), "{full}");
-        assert_eq!(full.lines().filter(|line| line.starts_with("Group: ")).count(), 6);
+        assert_eq!(full.lines().filter(|line| line.starts_with("Group: ")).count(), 7);
     }
 
     #[test]

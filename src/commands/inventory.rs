@@ -91,7 +91,11 @@ pub fn run(context: &Context, settings: &ConsumerSettings, stock: StockSettings)
     context.print_document(&document, &text, report)?;
     // Without --until-end, being stopped is the goal.
     let code = context.end(ended.reached_end || !settings.until_end);
-    if code == Code::Done && settings.until_end && context.wants_next(&inspector, &names.analytics_state()) {
+    if code == Code::Done
+        && settings.until_end
+        && document.orders > 0
+        && context.wants_next(&inspector, &names.analytics_state())
+    {
         context.show_next(&["analytics", "--from-beginning"]);
     }
     Ok(code)

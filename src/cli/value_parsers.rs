@@ -100,10 +100,14 @@ pub(super) fn offset(text: &str) -> Result<i64, String> {
 
 /// A negative number of offsets.
 pub(super) fn shift(text: &str) -> Result<i64, String> {
-    match text.parse::<i64>() {
-        Ok(shift) if shift < 0 => Ok(shift),
-        Ok(shift) => Err(format!("a replay only goes back: expected a negative number, as in -{}", shift.max(1))),
-        Err(_) => Err("expected a negative integer, as in -500".to_owned()),
+    let number = |text| WrittenNumber::parse(text).and_then(|number| number.whole());
+    let back = text.strip_prefix('-').and_then(number).and_then(|back| 0_i64.checked_sub_unsigned(back));
+    match (back, number(text)) {
+        (Some(shift @ ..0), _) => Ok(shift),
+        (_, Some(ahead)) => {
+            Err(format!("a replay only goes back: expected a negative number, as in -{}", ahead.max(1)))
+        }
+        _ => Err("expected a negative integer, as in -500".to_owned()),
     }
 }
 
@@ -290,7 +294,11 @@ mod tests {
 
     #[test]
     fn a_shift_must_go_back() {
-        assert_eq!(shift("-500"), Ok(-500));
+        assert_eq!([shift("-500"), shift("-1.5k")], [Ok(-500), Ok(-1_500)]);
+        assert_eq!(shift(&i64::MIN.to_string()), Ok(i64::MIN));
+        for text in ["-0", "--5", "-9223372036854775809"] {
+            assert!(shift(text).is_err(), "{text}");
+        }
         assert_eq!(shift("500"), Err("a replay only goes back: expected a negative number, as in -500".into()));
         assert!(shift("0").is_err() && shift("far").is_err());
     }

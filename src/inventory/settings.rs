@@ -9,6 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::domain::EventTime;
+use crate::units::WrittenNumber;
 
 /// The default opening stock. With the defaults of the workload a few items sell out.
 pub const DEFAULT_OPENING_STOCK: OpeningStock = OpeningStock::Units(100);
@@ -129,11 +130,8 @@ impl FromStr for OpeningStock {
         if text == UNLIMITED {
             return Ok(Self::Unlimited);
         }
-        // Rust's parser would accept a leading plus.
-        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(StockSettingsError::OpeningStock);
-        }
-        text.parse().map(Self::Units).map_err(|_| StockSettingsError::OpeningStock)
+        let units = WrittenNumber::parse(text).and_then(|number| number.whole());
+        units.map(Self::Units).ok_or(StockSettingsError::OpeningStock)
     }
 }
 
@@ -187,6 +185,7 @@ mod tests {
             assert_eq!(text.parse(), Ok(opening));
             assert_eq!(opening.to_string(), text);
         }
+        assert_eq!("1.5k".parse(), Ok(OpeningStock::Units(1_500)));
         for text in ["", "-1", "+1", "1.5", "18446744073709551616", "Unlimited", " 1"] {
             assert_eq!(text.parse::<OpeningStock>(), Err(StockSettingsError::OpeningStock), "{text:?}");
         }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::sample::{GroupKind, GroupSample, Lag, PartitionSample};
-use crate::units::{counted, duration};
+use crate::units::{WrittenNumber, counted, duration};
 
 /// `>1000`, `>=10`, `>30s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -169,9 +169,10 @@ impl FromStr for Condition {
         if !value.starts_with(|first: char| first.is_ascii_digit()) {
             return Err(invalid());
         }
-        let threshold = match value.parse::<i64>() {
-            Ok(messages) => Threshold::Messages(messages),
-            Err(_) => Threshold::Age(humantime::parse_duration(value).map_err(|_| invalid())?),
+        let messages = WrittenNumber::parse(value).and_then(|number| i64::try_from(number.whole()?).ok());
+        let threshold = match messages {
+            Some(messages) => Threshold::Messages(messages),
+            None => Threshold::Age(humantime::parse_duration(value).map_err(|_| invalid())?),
         };
         Ok(Self { inclusive, threshold })
     }
@@ -207,6 +208,9 @@ mod tests {
             assert_eq!(text.parse::<Condition>().expect(text).to_string(), text);
         }
         assert_eq!(" > 5 ".parse::<Condition>().expect("blanks").to_string(), ">5");
+        for (text, shown) in [(">10k", ">10000"), (">=1.5M", ">=1500000"), (">10_000", ">10000")] {
+            assert_eq!(text.parse::<Condition>().expect(text).to_string(), shown);
+        }
         for text in ["", "5", "<5", "=5", ">", ">=", ">x", ">-5", ">5%", ">1.5", ">30 parsecs", ">>5", ">=>5"] {
             let error = text.parse::<Condition>().expect_err(text);
             assert!(error.contains("'>1000'"), "{text}: {error}");

@@ -24,9 +24,7 @@ fn write_head(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     writeln!(out, "Failure Rate: {}%", document.failure_rate_percent)?;
     writeln!(out, "Average Orders per Minute: {}", document.average_orders_per_minute)?;
     writeln!(out, "Current Orders per Minute: {}", document.current_orders_per_minute)?;
-    let left_out = document.left_out.unwrap_or_default().orders_by_minute;
-    let scope = some_of(document.orders_by_minute.len(), left_out);
-    writeln!(out, "Orders by Minute{scope}:")?;
+    writeln!(out, "Orders by Minute:")?;
     for (minute, orders) in &document.orders_by_minute {
         writeln!(out, "  {}: {orders}", minute_text(minute))?;
     }
@@ -34,14 +32,6 @@ fn write_head(out: &mut String, document: &MetricsDocument) -> fmt::Result {
         writeln!(out, "  none")?;
     }
     Ok(())
-}
-
-/// ` (10 of 20, --full for all)` if rows were left out.
-fn some_of(rows: usize, left_out: u64) -> String {
-    match left_out {
-        0 => String::new(),
-        left_out => format!(" ({rows} of {}, --full for all)", rows as u64 + left_out),
-    }
 }
 
 fn write_inventory(out: &mut String, document: &MetricsDocument) -> fmt::Result {
@@ -64,8 +54,7 @@ fn write_report(out: &mut String, document: &MetricsDocument) -> fmt::Result {
     write_head(out, document)?;
     write_inventory(out, document)?;
 
-    let left_out = document.left_out.unwrap_or_default().by_restaurant;
-    writeln!(out, "\nBy Restaurant{}:", some_of(document.by_restaurant.len(), left_out))?;
+    writeln!(out, "\nBy Restaurant:")?;
     let counts = ["total", "failed", "reserved", "rejected", "released", "revenue"].map(|name| (name, Align::Right));
     let [total, failed, reserved, rejected, released, revenue] = counts;
     let restaurant = ("restaurant", Align::Left);
@@ -124,20 +113,7 @@ pub(super) fn minute_text(minute: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analytics::{Metrics, Revenue, test_support::example};
-
-    #[test]
-    fn omitted_rows_are_counted() {
-        let mut document = example();
-        document.by_restaurant.iter_mut().for_each(|row| row.reserved_revenue = Revenue(1_000));
-        let limited = document.clone().limited(1, |_| false);
-        let (all, some) = (metrics_report(&document), metrics_report(&limited));
-        let (minutes, restaurants) = (document.orders_by_minute.len(), document.by_restaurant.len());
-        assert!(!all.contains("--full"), "{all}");
-        assert!(some.contains(&format!("Orders by Minute (1 of {minutes}, --full for all):\n")), "{some}");
-        assert!(some.contains(&format!("By Restaurant (1 of {restaurants}, --full for all):\n")), "{some}");
-        assert!(some.contains(&format!("Total Orders: {}\n", document.total_orders)), "{some}");
-    }
+    use crate::analytics::{Metrics, test_support::example};
 
     #[test]
     fn report_format_is_stable() {

@@ -132,6 +132,7 @@ fn lag(env: &TestEnv) {
 }
 
 fn all_groups(env: &TestEnv) {
+    let env = &short(env);
     let (stays, goes) = (readers(env), group_of(env, "deleted", 3));
     let args = format!("lag --all-groups --topic {} --watch 50ms --report lag.json", env.topic("order-events"));
     let terminal = start(env, &args, 24, 120);

@@ -8,7 +8,7 @@ use super::state_follower::StateFollower;
 use super::topic_set::{self, Topic};
 use super::{Context, full_pass, group, topic_settings};
 use crate::analytics::{Feed, MetricsDocument, View};
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::exit::{Code, Outcome};
 use crate::frame::Age;
 use crate::kafka::{EndOffset, Inspector};
@@ -18,6 +18,10 @@ use crate::report::{self, Detail};
 use crate::screen::Screen;
 use crate::settings::ConsumerSettings;
 use crate::stream::{self, ErrorTexts, LoopEvent, LoopSettings, StreamError};
+
+/// How long after the last response the figures on a screen are stale, in addition to the time between two frames. While
+/// the cluster responds, the loop has a response each second.
+const SILENCE: Duration = Duration::from_secs(3);
 
 const ERROR_TEXTS: ErrorTexts = ErrorTexts {
     command: "analytics",
@@ -73,20 +77,20 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
         // A screen shows the progress itself, and a bar would overwrite it.
         let mut progress = (settings.until_end || !draws).then(|| context.console.progress("records counted", None));
         let mut outage = None;
+        // The loop may wait for a response for much longer than an outage takes to be one.
+        let mut last_answer = clock::now();
         stream::run(connection, &loop_settings, &mut processor, &inspector, &context.shutdown, &mut |event| {
-            if let LoopEvent::Outage(age) = event {
-                outage = Some(age);
-            }
             match event {
                 LoopEvent::Note(text) => context.console.note(text),
                 LoopEvent::Aborted(reason) => context.console.detail(&format!("a transaction was aborted: {reason}")),
                 LoopEvent::Progress(ended) => {
                     outage = None;
+                    last_answer = ended.last_answer.unwrap_or(last_answer);
                     if let Some(progress) = &mut progress {
                         progress.set(ended.records);
                     }
                 }
-                LoopEvent::Outage(_) => {}
+                LoopEvent::Outage(age) => outage = Some(age.max(last_answer.elapsed())),
             }
             if settings.until_end || context.common.json || !next.has_passed() {
                 return Ok(true);
@@ -95,8 +99,11 @@ pub fn live(context: &Context, settings: &ConsumerSettings, every: Duration, met
             let document = follower.metrics()?;
             screen = screen.take().or_else(|| context.console.result_screen(&context.shutdown));
             if let Some(screen) = &screen {
-                let age = outage.map(|age| Age { at_first: age, limit: Duration::ZERO });
-                return Ok(screen.draw(report::metrics_frame(&document, &group_name, age)));
+                let age = match outage {
+                    Some(age) => Age { at_first: age, limit: Duration::ZERO },
+                    None => Age { at_first: last_answer.elapsed(), limit: every + SILENCE },
+                };
+                return Ok(screen.draw(report::metrics_frame(&document, &group_name, Some(age))));
             }
             let stale = outage.map(report::stale_note);
             let line = report::metrics_line(&document);

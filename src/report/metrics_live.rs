@@ -7,7 +7,7 @@ use crate::units::{counted, grouped};
 
 use super::metrics::minute_text;
 
-/// The metrics of a group. `age` is given while the cluster does not respond.
+/// The metrics of a group. `age` is the time since the cluster last responded.
 pub(crate) fn metrics_frame(document: &MetricsDocument, group: &str, age: Option<Age>) -> Frame {
     let group = printable(group);
     let orders = counted(document.total_orders, "order");

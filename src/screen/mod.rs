@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{getpgrp, getpid, getsid, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio::time::{interval, timeout};
+use tokio::time::{Interval, MissedTickBehavior, timeout};
 
 use crate::clock;
 use crate::exit;
@@ -36,11 +36,16 @@ const TICK: Duration = Duration::from_secs(1);
 /// How often keys are read. A wait for them would be a blocking call, and while this process is in the background it would
 /// return for keys that are meant for others.
 const KEYS: Duration = Duration::from_millis(50);
+/// How long a message is shown.
+const MESSAGE: Duration = Duration::from_secs(10);
 /// The most messages that are kept for the end.
 const MAX_MESSAGES: usize = 200;
 
 /// The open screen of this process, for messages and exits on any thread.
 static CURRENT: Mutex<Option<Arc<Shared>>> = Mutex::new(None);
+
+/// Whether the thread of [`handle_signals`] runs.
+static HANDLES_SIGNALS: Mutex<bool> = Mutex::new(false);
 
 /// A live screen. The terminal is restored when it is dropped.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Screen {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// When a thread cannot be started.
     pub fn open(output: Output, colour: bool, shutdown: &Shutdown) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             terminal: Terminal::new(output, colour),
@@ -66,8 +71,9 @@ impl Screen {
             has_ended: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
         });
+        start_signals()?;
         let (sender, ended) = mpsc::channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime()?;
         let served = Arc::clone(&shared);
         std::thread::Builder::new()
             .name("screen".to_owned())
@@ -107,6 +113,7 @@ pub fn keeps_message(text: &str) -> bool {
     }
     let mut content = lock(&shared.content);
     content.messages.push_back(text.to_owned());
+    content.last_message = Some(clock::now());
     if content.messages.len() > MAX_MESSAGES {
         content.messages.pop_front();
         content.left_out += 1;
@@ -147,6 +154,8 @@ struct Content {
     /// The last frame, and when it was made.
     frame: Option<(Frame, Instant)>,
     messages: VecDeque<String>,
+    /// When the last message came.
+    last_message: Option<Instant>,
     /// Messages that were not kept.
     left_out: u64,
 }
@@ -158,7 +167,9 @@ impl Shared {
             let content = lock(&self.content);
             let Some((frame, made)) = &content.frame else { return };
             // Without colours: their escape sequences would be escaped.
-            let message = content.messages.back().map(|text| console::strip_ansi_codes(text).into_owned());
+            let is_recent = content.last_message.is_some_and(|time| time.elapsed() < MESSAGE);
+            let message = content.messages.back().filter(|_| is_recent).and_then(|text| text.lines().next());
+            let message = message.map(|line| console::strip_ansi_codes(line).into_owned());
             fit(frame, &Surroundings { footer: self.footer(), message, elapsed: made.elapsed() }, size)
         };
         if self.terminal.draw(size, lines).is_err() {
@@ -190,26 +201,19 @@ impl Shared {
     }
 }
 
-/// Serves a screen until it ends, and from then on only the signals whose default action it has replaced.
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Serves a screen until it ends.
 async fn serve(shared: &Shared, ended: &Sender<()>) {
-    let signals = [SignalKind::window_change(), SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw())];
-    let others = [rustix::process::Signal::CONT, rustix::process::Signal::QUIT].map(rustix::process::Signal::as_raw);
-    let [Ok(mut resized), Ok(mut stopped)] = signals.map(signal) else { return };
-    let [Ok(mut continued), Ok(mut quit)] = others.map(|number| signal(SignalKind::from_raw(number))) else { return };
+    let Ok(mut resized) = signal(SignalKind::window_change()) else { return };
     let (mut ticks, mut keys) = (interval(TICK), interval(KEYS));
     while !shared.has_ended.load(Ordering::Relaxed) {
         let is_stopping = shared.shutdown.requested().is_some();
         tokio::select! {
             () = shared.changed.notified() => {}
             _ = resized.recv() => {}
-            _ = continued.recv() => shared.terminal.refresh(),
-            _ = stopped.recv() => if can_stop() {
-                shared.terminal.leave();
-                stop();
-                // It would refresh the screen that is entered now.
-                drop(timeout(TICK, continued.recv()).await);
-            },
-            _ = quit.recv() => abort(),
             _ = keys.tick(), if shared.terminal.has_keys => {
                 // Unlike a second Ctrl-C, a second q does not end the process at once.
                 if shared.terminal.reads_quit() && !is_stopping {
@@ -227,10 +231,62 @@ async fn serve(shared: &Shared, ended: &Sender<()>) {
     shared.terminal.end();
     // The receiver waits for this.
     let _is_awaited = ended.send(());
+}
+
+/// Ticks at this interval. After a stop of the process, those that it has missed are skipped.
+fn interval(period: Duration) -> Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// Starts the thread of [`handle_signals`] with the first screen of this process.
+fn start_signals() -> io::Result<()> {
+    let mut is_started = lock(&HANDLES_SIGNALS);
+    if *is_started {
+        return Ok(());
+    }
+    let runtime = runtime()?;
+    let signals = {
+        let _context = runtime.enter();
+        let listen = |number: rustix::process::Signal| signal(SignalKind::from_raw(number.as_raw()));
+        [
+            listen(rustix::process::Signal::TSTP)?,
+            listen(rustix::process::Signal::CONT)?,
+            listen(rustix::process::Signal::QUIT)?,
+        ]
+    };
+    std::thread::Builder::new()
+        .name("screen signals".to_owned())
+        .spawn(move || runtime.block_on(handle_signals(signals)))?;
+    *is_started = true;
+    Ok(())
+}
+
+/// Handles the signals whose default action a screen replaces, also after its end: a handler cannot be removed.
+async fn handle_signals([mut stopped, mut continued, mut quit]: [unix::Signal; 3]) {
     loop {
         tokio::select! {
-            // The thread of another screen leaves it first.
-            _ = stopped.recv() => if can_stop() && lock(&CURRENT).is_none() { stop() },
+            _ = stopped.recv() => if can_stop() {
+                let current = lock(&CURRENT).clone();
+                if let Some(shared) = &current {
+                    shared.terminal.suspend();
+                }
+                stop();
+                // The process may run on for a moment after it has sent the signal.
+                drop(timeout(TICK, continued.recv()).await);
+                if let Some(shared) = &current {
+                    shared.terminal.resume();
+                    shared.changed.notify_one();
+                }
+            },
+            _ = continued.recv() => {
+                let current = lock(&CURRENT).clone();
+                if let Some(shared) = current {
+                    shared.terminal.refresh();
+                    shared.changed.notify_one();
+                }
+            }
             _ = quit.recv() => abort(),
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Terminal {
 pub(super) struct Picture {
     term: Term,
     is_shown: bool,
+    /// The process is being stopped: nothing may be drawn.
+    is_suspended: bool,
     /// Nothing more may be drawn.
     has_ended: bool,
     size: Size,
@@ -63,7 +65,14 @@ impl Terminal {
             Output::Stdout => Term::buffered_stdout(),
             Output::Stderr => Term::buffered_stderr(),
         };
-        let picture = Picture { term, is_shown: false, has_ended: false, size: DEFAULT_SIZE, lines: Vec::new() };
+        let picture = Picture {
+            term,
+            is_shown: false,
+            is_suspended: false,
+            has_ended: false,
+            size: DEFAULT_SIZE,
+            lines: Vec::new(),
+        };
         Self {
             output,
             colour,
@@ -104,7 +113,7 @@ impl Terminal {
     /// When the terminal cannot be written: it was closed.
     pub fn draw(&self, size: Size, lines: Vec<Line>) -> io::Result<()> {
         let mut picture = lock(&self.picture);
-        if picture.has_ended || !self.is_foreground() {
+        if picture.has_ended || picture.is_suspended || !self.is_foreground() {
             return Ok(());
         }
         if !picture.is_shown {
@@ -149,9 +158,16 @@ impl Terminal {
         flushed
     }
 
-    /// Shows the normal screen again, until the next [`Terminal::draw`].
-    pub fn leave(&self) {
-        self.take_off(&mut lock(&self.picture));
+    /// Shows the normal screen again; until [`Terminal::resume`], draws do nothing.
+    pub fn suspend(&self) {
+        let mut picture = lock(&self.picture);
+        picture.is_suspended = true;
+        self.take_off(&mut picture);
+    }
+
+    /// From now on, draws show the screen again.
+    pub fn resume(&self) {
+        lock(&self.picture).is_suspended = false;
     }
 
     /// Shows the normal screen again; later draws do nothing.

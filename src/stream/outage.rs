@@ -1,8 +1,8 @@
 //! Broker outages: detection, retries with backoff, and the deadline after which the loop gives up.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 
 /// How long an outage lasts before it is reported and the cluster is probed, and the time between probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ pub(super) struct Outages {
     /// Since when the loop has been waiting for the cluster: for a commit, or for a response while it is idle.
     waiting_since: Deadline,
     next_probe: Deadline,
+    last_answer: Instant,
     /// When a client last reported that the cluster does not respond.
     last_unreachable: Option<Deadline>,
 }
@@ -41,8 +42,15 @@ struct Outage {
 
 impl Outages {
     pub fn new(timeout: Duration, unlimited: bool) -> Self {
-        let (waiting_since, next_probe) = (Deadline::after(Duration::ZERO), Deadline::after(PROBE_INTERVAL));
-        Self { timeout, unlimited, current: None, waiting_since, next_probe, last_unreachable: None }
+        Self {
+            timeout,
+            unlimited,
+            current: None,
+            waiting_since: Deadline::after(Duration::ZERO),
+            next_probe: Deadline::after(PROBE_INTERVAL),
+            last_answer: clock::now(),
+            last_unreachable: None,
+        }
     }
 
     /// The loop starts to wait for the cluster.
@@ -74,6 +82,17 @@ impl Outages {
     /// The cluster responds.
     pub fn clear(&mut self) {
         self.current = None;
+        self.answered();
+    }
+
+    /// Records a response. It does not end an outage: another broker of the cluster may still be silent.
+    pub fn answered(&mut self) {
+        self.last_answer = clock::now();
+    }
+
+    /// When the cluster last responded. While it responds, the lookups of an idle loop keep this up to date.
+    pub fn last_answer(&self) -> Instant {
+        self.last_answer
     }
 
     pub fn is_ongoing(&self) -> bool {

@@ -273,6 +273,7 @@ impl<P: Processor> PollLoop<'_, P> {
         if let Some(cause) = self.outages.take_unreported() {
             (self.listener)(LoopEvent::Note(&format!("waiting for the cluster: {cause}")))?;
         }
+        self.summary.last_answer = Some(self.outages.last_answer());
         let event = self.outages.age().map_or(LoopEvent::Progress(&self.summary), LoopEvent::Outage);
         if !(self.listener)(event)? {
             self.commit_if_open(member)?;

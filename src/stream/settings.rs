@@ -1,6 +1,6 @@
 //! Settings of the transactional loop, the events that it reports, and the summary of its run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::CommittedPosition;
 use crate::kafka::{Output, Sizes, TopicPartition};
@@ -87,4 +87,6 @@ pub struct LoopSummary {
     pub committed: Vec<CommittedPosition>,
     /// Whether the run ended because the end offsets were reached.
     pub reached_end: bool,
+    /// When the cluster last responded; `None` before the first check of the loop.
+    pub last_answer: Option<Instant>,
 }

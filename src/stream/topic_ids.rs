@@ -132,6 +132,9 @@ impl<P: Processor> PollLoop<'_, P> {
                 Err(_) => None,
             };
             self.idle_lookup = IdleLookup::default();
+            if found.is_some() {
+                self.outages.answered();
+            }
             if let (Some(found), Some(_)) = (found, &self.generation) {
                 self.topic_ids.check(&found, &self.settings.error_texts)?;
             }

@@ -319,10 +319,13 @@ impl<'a> Watch<'a> {
         if self.context.common.json {
             return Ok(true);
         }
-        let groups = self.shown();
+        let mut groups = self.shown();
         self.screen = self.screen.take().or_else(|| console.result_screen(&self.context.shutdown));
         if let Some(screen) = &self.screen {
             let every = self.settings.watch.unwrap_or_default();
+            if self.settings.all_groups {
+                report::sort_by_lag(&mut groups);
+            }
             return Ok(screen.draw(report::lag_frame(&groups, every, every + MIN_TIMEOUT)));
         }
         if self.settings.all_groups {

@@ -53,17 +53,23 @@ pub fn lag_groups_lines(groups: &[GroupLag]) -> String {
 }
 
 /// Groups with lag, the most first, then those whose lag is unknown, then those without lag.
+pub(crate) fn sort_by_lag(groups: &mut [GroupLag]) {
+    groups.sort_by(|left, right| place(left).cmp(&place(right)));
+}
+
 fn by_lag(groups: &[GroupLag]) -> Vec<&GroupLag> {
     let mut sorted: Vec<&GroupLag> = groups.iter().collect();
-    sorted.sort_by_key(|group| {
-        let rank = match group.messages {
-            _ if is_without_lag(group) => 2,
-            Some(1..) => 0,
-            _ => 1,
-        };
-        (rank, Reverse(group.messages), &group.group)
-    });
+    sorted.sort_by_key(|group| place(group));
     sorted
+}
+
+fn place(group: &GroupLag) -> (u8, Reverse<Option<i64>>, &str) {
+    let rank = match group.messages {
+        _ if is_without_lag(group) => 2,
+        Some(1..) => 0,
+        _ => 1,
+    };
+    (rank, Reverse(group.messages), &group.group)
 }
 
 /// Whether the lag is 0 on every partition. On a partition without a number it is unknown.

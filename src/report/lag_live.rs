@@ -67,7 +67,9 @@ fn group_remark(group: &GroupLag) -> String {
         return "a share group, which commits no offsets".to_owned();
     }
     if group.partitions.is_empty() {
-        return "no offsets visible".to_owned();
+        // As `GroupSample::exists`.
+        let exists = group.state != "Dead" || group.members > 0;
+        return if exists { "no offsets visible" } else { "does not exist" }.to_owned();
     }
     let unknown = group.without_number as u64;
     let unknown = (unknown > 0).then(|| format!("{} unknown", counted(unknown, "partition")));
@@ -114,9 +116,13 @@ fn row(group: &str, partition: &PartitionLag) -> Row {
     }
 }
 
-/// Unknown lag comes first.
+/// Known lag comes first, the most before less, then unknown lag, then none.
 fn rank(messages: Option<i64>) -> i64 {
-    messages.unwrap_or(i64::MAX)
+    match messages {
+        Some(0) => -1,
+        Some(messages) => messages,
+        None => 0,
+    }
 }
 
 fn count(messages: Option<i64>) -> String {
@@ -174,13 +180,30 @@ mod tests {
     #[test]
     fn narrow_screens_show_what_matters() {
         let wide = shown(&groups(4), 24, 120);
-        assert!(wide.contains("growing") || wide.contains("draining"), "{wide}");
+        assert!(wide.contains("growing") && !wide.contains("draining"), "{wide}");
         assert!(wide.contains("lab1.inventory-consumer-group") && wide.contains("no commit"), "{wide}");
         assert!(shown(&groups(20), 24, 80).contains(" more partitions: "));
         let narrow = shown(&groups(4), 12, 40);
         assert!(narrow.contains("lab1.inv"), "{narrow}");
         assert!(!narrow.contains("committed"), "{narrow}");
         assert!(shown(&groups(4), 3, 10).ends_with("\nfooter"));
+    }
+
+    #[test]
+    fn unknown_lag_comes_after_lag_and_before_none() {
+        let mut ranks = [None, Some(0), Some(1), Some(700)];
+        ranks.sort_by_key(|messages| std::cmp::Reverse(rank(*messages)));
+        assert_eq!(ranks, [Some(700), Some(1), None, Some(0)]);
+    }
+
+    #[test]
+    fn missing_group_has_a_remark() {
+        let mut groups = groups(1);
+        groups[0].partitions.clear();
+        groups[0].members = 0;
+        assert!(shown(&groups, 24, 160).contains("no offsets visible"));
+        groups[0].state = "Dead".to_owned();
+        assert!(shown(&groups, 24, 160).contains("does not exist"));
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! The live screen of `scenario run`: what it waits for, the lag of each group, and a bar per step over time.
 
-use crate::frame::{Cell, Column, Frame, Kind, Rest, Row, Table, Text};
+use std::time::Duration;
+
+use crate::frame::{Age, Cell, Column, Frame, Kind, Rest, Row, Table, Text};
 use crate::printable::printable;
 use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, StepOutcome};
 use crate::units::{counted, grouped};
 
-/// The run so far, `now_seconds` after its start.
-pub(crate) fn scenario_frame(document: &ScenarioDocument, now_seconds: f64) -> Frame {
+/// How long after the next sample is due the lag is stale.
+const LATE: Duration = Duration::from_secs(2);
+
+/// The run so far, `now_seconds` after its start, with a sample of the lag `every` so often.
+pub(crate) fn scenario_frame(document: &ScenarioDocument, now_seconds: f64, every: Duration) -> Frame {
     let now = now_seconds.max(0.001);
     let name = printable(&document.name);
     let running = document.steps.iter().filter(|step| step.ended_seconds.is_none()).count() as u64;
@@ -17,8 +22,14 @@ pub(crate) fn scenario_frame(document: &ScenarioDocument, now_seconds: f64) -> F
         totals: vec![status(document), groups(document)],
         sum: Text::new(format!("{} running, {lag}", counted(running, "step")).trim_end_matches(", ")).or(lag),
         tables: vec![steps(document, now)],
-        age: None,
+        age: age(document, now_seconds).map(|at_first| Age { at_first, limit: every + LATE }),
     }
+}
+
+/// The time since the last sample of the lag, if there is one.
+fn age(document: &ScenarioDocument, now_seconds: f64) -> Option<Duration> {
+    let last = document.lag.iter().filter_map(|group| group.samples.last()).map(|sample| sample.at_seconds);
+    Some(Duration::try_from_secs_f64(now_seconds - last.reduce(f64::max)?).unwrap_or_default())
 }
 
 /// What the run waits for, or what happened last.
@@ -151,7 +162,7 @@ mod tests {
 
     fn shown(document: &ScenarioDocument, rows: usize, columns: usize) -> String {
         let around = Surroundings { footer: Text::new("footer"), ..Surroundings::default() };
-        let lines = fit(&scenario_frame(document, 8.0), &around, Size { rows, columns });
+        let lines = fit(&scenario_frame(document, 8.0, Duration::from_secs(7)), &around, Size { rows, columns });
         lines.into_iter().map(|line| line.text).collect::<Vec<_>>().join("\n")
     }
 
@@ -173,6 +184,17 @@ mod tests {
         }
         let narrow = shown(&document, 12, 40);
         assert!(narrow.contains("running, 2.0 s") && narrow.contains("inventory"), "{narrow}");
+    }
+
+    #[test]
+    fn old_samples_are_stale() {
+        let document = document(vec![step("fast", 0.0, None, None, None)], &[Some(1)]);
+        let lines = |every| {
+            let frame = scenario_frame(&document, 8.0, Duration::from_secs(every));
+            fit(&frame, &Surroundings::default(), Size { rows: 16, columns: 80 })
+        };
+        let is_stale = |every| lines(every).iter().any(|line| line.text.contains("no answer from the cluster for 8 s"));
+        assert!(is_stale(6) && !is_stale(7));
     }
 
     #[test]

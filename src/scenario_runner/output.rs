@@ -1,6 +1,7 @@
 //! Progress output of a run: a live screen on a terminal, otherwise a line per event.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::console::Console;
 use crate::report;
@@ -36,10 +37,10 @@ impl<'a> LiveOutput<'a> {
         }
     }
 
-    pub fn redraw(&self, document: &ScenarioDocument, now_seconds: f64) {
+    pub fn redraw(&self, document: &ScenarioDocument, now_seconds: f64, every: Duration) {
         if let Some(screen) = &self.screen {
             // A closed terminal also sends a signal, which ends the run.
-            let _is_open = screen.draw(report::scenario_frame(document, now_seconds));
+            let _is_open = screen.draw(report::scenario_frame(document, now_seconds, every));
         }
     }
 }

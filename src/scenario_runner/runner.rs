@@ -215,14 +215,17 @@ impl Runner<'_> {
         }
         if self.draw.has_passed() {
             self.draw.renew();
-            self.sampling.copy_to(&mut self.document.lag);
-            let now = self.now();
-            self.output.redraw(&self.document, now);
+            self.redraw();
         }
         if self.context.shutdown.requested().is_some() {
             return Err(Halt::Interrupted);
         }
         if has_failed { Err(Halt::UnexpectedExit) } else { Ok(()) }
+    }
+
+    fn redraw(&mut self) {
+        self.sampling.copy_to(&mut self.document.lag);
+        self.output.redraw(&self.document, self.now(), self.script.sample_every);
     }
 
     /// Records the result of an ended process. Returns whether it ended as expected.
@@ -398,6 +401,7 @@ impl Runner<'_> {
             let already = running.process.has_ended();
             running.process.stop(STOP_TIMEOUT);
             self.record_end(running, if already { EndedBy::Itself } else { EndedBy::End });
+            self.redraw();
         }
         self.sampling.finish(&mut self.document.lag);
         for group in &mut self.document.lag {

@@ -203,8 +203,10 @@ impl<'a> Watch<'a> {
     fn outlast_outage(&mut self, error: &kafka::Error, sampler: &mut LagSampler) -> Result<bool, Failure> {
         self.is_stale = true;
         let stale = report::stale_note(self.last_sample.elapsed());
-        if self.printed.insert(error.to_string()) {
-            self.context.console.note(&report::printable(&error.to_string()));
+        // A note is one line: without the hint.
+        let message = Failure::from(error.clone()).message;
+        if self.printed.insert(message.clone()) {
+            self.context.console.note(&report::printable(&message));
         }
         // A long timeout shows nothing in the meantime, and one that is too short never succeeds on a slow broker.
         self.timeout = (self.timeout * 2).min(self.context.common.connection.timeout);

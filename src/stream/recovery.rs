@@ -227,7 +227,8 @@ impl<P: Processor> PollLoop<'_, P> {
         if !error.is_retriable() || self.shutdown.requested().is_some() {
             return Err(error);
         }
-        self.outages.record_unreachable(&error.to_string());
+        // A note is one line: without the hint.
+        self.outages.record_unreachable(&Failure::from(error.clone()).message);
         if self.outages.expired().is_some() {
             return Err(error);
         }

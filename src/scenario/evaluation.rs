@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::closest_match;
 use super::diagnostic::visible;
 use super::fixed_point::FixedPoint;
+use super::group_steps::rate_changes;
 use super::lag_curve::LagCurve;
 use super::script::step_name;
 use super::{
@@ -230,7 +231,9 @@ fn look_up(measurement: &Measurement, document: &ScenarioDocument) -> Values {
                 },
                 None => Ok(None),
             };
-            let value = LagCurve::of(&lag.samples, moment(from)?, moment(until)?).value(value)?;
+            let changes = rate_changes(&name, &document.broker.prefix, &document.steps, &document.events);
+            let curve = LagCurve::of(&lag.samples, moment(from)?, moment(until)?).with_changes(changes);
+            let value = curve.value(value)?;
             // Samples are not more precise than three decimals.
             let rounded = (value * 1000.0).round() / 1000.0;
             let number = FixedPoint::approximate(rounded).ok_or("it is too large to compare")?;

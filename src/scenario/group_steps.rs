@@ -1,25 +1,19 @@
-//! The processes that change a group's lag: its members and the producers.
+//! Groups of command lines, and the processes that change a group's lag: its members and the producers.
 
 use super::command_line::split;
 use super::{RunEvent, StepOutcome};
 use crate::topics::Names;
 
 impl StepOutcome {
-    /// Whether the process produces, or is a member of the group with this name on the cluster. Unknown commands count
-    /// as both.
+    /// Whether the process produces, or is a member of the group with this name on the cluster, where names have this
+    /// prefix. Unknown commands count as both.
     #[must_use]
-    pub fn affects_lag_of(&self, group: &str) -> bool {
+    pub fn affects_lag_of(&self, group: &str, prefix: &str) -> bool {
         let words = self.words();
-        let names = Names::new("");
-        let other = value_of(&words, "--group");
-        let own = match words.first().map(String::as_str) {
-            Some("inventory") => names.inventory_group(other),
-            Some("analytics" | "replay") => names.analytics_group(other),
-            Some("lag") => return false,
-            _ => return true,
-        };
-        // The prefix of the run is not known here.
-        group.ends_with(&own)
+        match group_of(&words, prefix) {
+            Some(own) => own == group,
+            None => words.first().is_none_or(|command| command != "lag"),
+        }
     }
 
     /// The rate limit of the process as its command line has it: `250/s`.
@@ -34,8 +28,19 @@ impl StepOutcome {
     }
 }
 
+/// The group whose member a command is, with the prefix; `None` for other commands.
+pub(super) fn group_of(words: &[String], prefix: &str) -> Option<String> {
+    let names = Names::new(prefix);
+    let other = value_of(words, "--group");
+    match words.first().map(String::as_str) {
+        Some("inventory") => Some(names.inventory_group(other)),
+        Some("analytics" | "replay") => Some(names.analytics_group(other)),
+        _ => None,
+    }
+}
+
 /// The value of an option, as `--rate 5/s` or `--rate=5/s`.
-fn value_of<'w>(words: &'w [String], option: &str) -> Option<&'w str> {
+pub(super) fn value_of<'w>(words: &'w [String], option: &str) -> Option<&'w str> {
     words.iter().enumerate().find_map(|(at, word)| match word.strip_prefix(option)? {
         "" => words.get(at + 1).map(String::as_str),
         rest => rest.strip_prefix('='),
@@ -45,10 +50,10 @@ fn value_of<'w>(words: &'w [String], option: &str) -> Option<&'w str> {
 /// The moments at which the rate of a group's lag may change: a producer or a member of the group is started, stopped,
 /// killed, paused or resumed, or it ends.
 #[must_use]
-pub fn rate_changes(group: &str, steps: &[StepOutcome], events: &[RunEvent]) -> Vec<f64> {
+pub fn rate_changes(group: &str, prefix: &str, steps: &[StepOutcome], events: &[RunEvent]) -> Vec<f64> {
     let affects = |event: &&RunEvent| {
         let Some(step) = &event.step else { return false };
-        steps.iter().find(|outcome| outcome.name == *step).is_none_or(|outcome| outcome.affects_lag_of(group))
+        steps.iter().find(|outcome| outcome.name == *step).is_none_or(|outcome| outcome.affects_lag_of(group, prefix))
     };
     events.iter().filter(affects).map(|event| event.at_seconds).collect()
 }
@@ -76,12 +81,16 @@ mod tests {
 
     #[test]
     fn members_and_producers_affect_lag() {
-        let affects = |run: &str, group: &str| step("x", run).affects_lag_of(group);
+        let affects = |run: &str, group: &str| {
+            let prefix = if group.starts_with("lab.") { "lab." } else { "" };
+            step("x", run).affects_lag_of(group, prefix)
+        };
         assert!(affects("produce --rate 5/s", "inventory-consumer-group"));
         assert!(affects("inventory --throttle 5/s", "lab.inventory-consumer-group"));
         assert!(affects("inventory --group=tills", "lab.tills"));
         assert!(!affects("inventory --group tills", "lab.inventory-consumer-group"));
         assert!(!affects("inventory --group tills", "other-tills2"));
+        assert!(!affects("inventory --group tills", "lab.other-tills"), "the end of another name");
         assert!(!affects("analytics --until-end", "inventory-consumer-group"));
         assert!(affects("replay", "analytics-consumer-group"));
         assert!(!affects("lag", "analytics-consumer-group"));
@@ -106,6 +115,6 @@ mod tests {
         let steps = [step("orders", "produce"), step("metrics", "analytics"), step("slow", "inventory")];
         let events =
             [event(1.0, Some("orders")), event(2.0, Some("metrics")), event(3.0, None), event(4.0, Some("slow"))];
-        assert_eq!(rate_changes("inventory-consumer-group", &steps, &events), [1.0, 4.0]);
+        assert_eq!(rate_changes("inventory-consumer-group", "", &steps, &events), [1.0, 4.0]);
     }
 }

@@ -15,6 +15,8 @@ pub(super) struct LagCurve {
     peak: Option<i64>,
     /// Whether the last sample of the window has a known lag.
     ends_known: bool,
+    /// The moments at which a rate may have changed.
+    changes: Vec<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,7 +47,12 @@ impl LagCurve {
             }
         }
         let peak = points.iter().map(|point| point.messages).max();
-        Self { origin: from.unwrap_or(0.0), points, peak, ends_known }
+        Self { origin: from.unwrap_or(0.0), points, peak, ends_known, changes: Vec::new() }
+    }
+
+    /// The same curve, with the moments at which a rate may have changed: a fall that includes one has no prediction.
+    pub(super) fn with_changes(self, changes: Vec<f64>) -> Self {
+        Self { changes, ..self }
     }
 
     /// A value of the curve, or the reason why it has none.
@@ -80,6 +87,9 @@ impl LagCurve {
             }
             LagValue::PredictedDrainSeconds => {
                 let fall = self.fall().ok_or("its lag never fell")?;
+                if fall.includes(&self.changes) {
+                    return Err("a process was started, stopped, killed, paused or resumed, or ended, while its lag fell");
+                }
                 fall.predicted()
                     .map(|(_, seconds)| seconds)
                     .ok_or("its lag fell too fast or too unevenly for a prediction")
@@ -152,7 +162,7 @@ pub fn predictions(samples: &[LagSample], changes: &[f64]) -> Vec<Prediction> {
     let mut predictions = Vec::new();
     for hump in whole.points.split_inclusive(|point| point.messages == 0) {
         let peak = hump.iter().map(|point| point.messages).max();
-        let hump = LagCurve { origin: 0.0, points: hump.to_vec(), peak, ends_known: true };
+        let hump = LagCurve { origin: 0.0, points: hump.to_vec(), peak, ends_known: true, changes: Vec::new() };
         let large = peak.is_some_and(|peak| peak > 0 && i128::from(peak) * 10 >= i128::from(highest));
         let Some(fall) = hump.fall().filter(|fall| large && !fall.includes(changes)) else {
             continue;
@@ -306,6 +316,12 @@ mod tests {
         assert_eq!(count(&[start + 0.01]), 0, "a process started after the fall began");
         assert_eq!(count(&[f64::midpoint(start, end)]), 0);
         assert_eq!(count(&[end - 0.001, end, end + 1.0]), 1, "a process that ended when all was read");
+        let value = |changes: &[f64]| {
+            LagCurve::of(&samples, None, None).with_changes(changes.to_vec()).value(LagValue::PredictedDrainSeconds)
+        };
+        assert!(value(&[start, end]).is_ok(), "no change within the fall");
+        let why = value(&[f64::midpoint(start, end)]).expect_err("a changed rate");
+        assert!(why.ends_with("while its lag fell"), "{why}");
         let two: Vec<_> = samples
             .iter()
             .cloned()

@@ -405,7 +405,8 @@ impl Runner<'_> {
         }
         self.sampling.finish(&mut self.document.lag);
         for group in &mut self.document.lag {
-            let changes = rate_changes(&group.group, &self.document.steps, &self.document.events);
+            let prefix = &self.document.broker.prefix;
+            let changes = rate_changes(&group.group, prefix, &self.document.steps, &self.document.events);
             group.predictions = predictions(&group.samples, &changes);
         }
         self.document.elapsed_seconds = self.now();

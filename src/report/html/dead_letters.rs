@@ -16,7 +16,7 @@ const SHOWN: [usize; 2] = [38, 26];
     ext = "html",
     whitespace = "minimize",
     source = r#"<div class="scroll" role="region" aria-label="Table" tabindex="0"><table class="dead-letters">
-<caption>Bad records by reason, each with an example</caption>
+<caption>{{ caption }}</caption>
 <thead><tr><th scope="col">reason</th><th scope="col" class="number">records</th><th scope="col">example</th></tr></thead>
 <tbody>
 {% for row in rows %}<tr><th scope="row"><code>{{ row.reason }}</code> <span class="quiet">{{ row.meaning }}</span></th>
@@ -26,9 +26,10 @@ const SHOWN: [usize; 2] = [38, 26];
 {% endfor %}
 </tbody>
 </table></div>
-<p class="quiet">All of them are in {{ topic }}, byte for byte, each with its reason and its place in the headers.</p>"#
+<p class="quiet">All of them were written to {{ topic }}, byte for byte, each with its reason and its place in the headers.</p>"#
 )]
 pub(super) struct DeadLetterTable {
+    caption: &'static str,
     rows: Vec<Row>,
     topic: String,
 }
@@ -44,8 +45,8 @@ struct Row {
 }
 
 impl DeadLetterTable {
-    /// The table of these reasons. `topic` has the dead letters.
-    pub(super) fn new(rows: &[DeadLetterRow], topic: &str) -> Self {
+    /// The table of these reasons. `topic` has the dead letters. It is incomplete if a process was killed.
+    pub(super) fn new(rows: &[DeadLetterRow], topic: &str, is_complete: bool) -> Self {
         let row = |row: &DeadLetterRow| {
             let example = &row.example;
             Row {
@@ -63,7 +64,12 @@ impl DeadLetterTable {
                 detail: format::cut(&printable(&example.detail)),
             }
         };
-        Self { rows: rows.iter().map(row).collect(), topic: format::cut(&printable(topic)) }
+        let caption = if is_complete {
+            "Bad records by reason, each with an example"
+        } else {
+            "Bad records by reason, of the processes that were not killed, each with an example"
+        };
+        Self { caption, rows: rows.iter().map(row).collect(), topic: format::cut(&printable(topic)) }
     }
 }
 

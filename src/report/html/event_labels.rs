@@ -29,13 +29,13 @@ pub(super) struct ChartEvent {
     pub(super) rate: Option<String>,
 }
 
-/// The events that may change the lag of a group. The table of events has all.
-pub(super) fn of_group(events: &[RunEvent], steps: &[StepOutcome], group: &str) -> Vec<ChartEvent> {
+/// The events that may change the lag of a group, whose name has this prefix. The table of events has all.
+pub(super) fn of_group(events: &[RunEvent], steps: &[StepOutcome], group: &str, prefix: &str) -> Vec<ChartEvent> {
     let chart_event = |event: &RunEvent| {
         verb(event.kind)?;
         let name = event.step.as_deref()?;
         let step = steps.iter().find(|step| step.name == name);
-        if step.is_some_and(|step| !step.affects_lag_of(group)) {
+        if step.is_some_and(|step| !step.affects_lag_of(group, prefix)) {
             return None;
         }
         let starts = matches!(event.kind, EventKind::Started | EventKind::Throttled);

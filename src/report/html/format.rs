@@ -84,7 +84,18 @@ pub(super) fn moment(at: f64, end: f64) -> String {
 
 /// The label of an age on an axis that ends at `end`: in days if it is longer than a month, so that it is short.
 pub(super) fn age(at: f64, end: f64) -> String {
-    if end > 3e6 { format!("{} d", short((at / 86_400.0).round())) } else { moment(at, end) }
+    if end <= 3e6 {
+        return moment(at, end);
+    }
+    let days = (at / 86_400.0).round();
+    let (unit, sign) = match days.abs() {
+        size if size >= 999.5e6 => (1e9, "G"),
+        size if size >= 999.5e3 => (1e6, "M"),
+        size if size >= 1e4 => (1e3, "k"),
+        _ => (1.0, ""),
+    };
+    // At most eight characters, which is the room next to the axis.
+    format!("{}{sign} d", decimal(days / unit, usize::from(days.abs() < unit * 100.0)))
 }
 
 /// The date and the clock time of a start, of RFC 3339: `2026-11-22 12:41:07 UTC`.

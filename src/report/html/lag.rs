@@ -25,6 +25,8 @@ pub(super) struct LagView<'a> {
     pub(super) events: &'a [RunEvent],
     /// The processes that the events name, if they are known.
     pub(super) steps: &'a [StepOutcome],
+    /// The prefix of the run's topics and groups.
+    pub(super) prefix: &'a str,
     /// The axis of all charts.
     pub(super) axis: TimeAxis,
 }
@@ -79,7 +81,7 @@ impl LagView<'_> {
     /// The chart of a group's lag in messages.
     pub(super) fn figure(&self, index: usize) -> Figure {
         let group = &self.groups[index];
-        let events = event_labels::of_group(self.events, self.steps, &group.group);
+        let events = self.chart_events(group);
         let chart = self.chart(index, &events);
         let sizes = [Size::Wide, Size::Narrow];
         let note = event_labels::note(&sizes.map(|size| chart.labels(size)));
@@ -92,8 +94,12 @@ impl LagView<'_> {
 
     /// The same chart alone.
     pub(super) fn svg(&self, index: usize) -> Svg {
-        let events = event_labels::of_group(self.events, self.steps, &self.groups[index].group);
+        let events = self.chart_events(&self.groups[index]);
         self.chart(index, &events).at(Size::Wide)
+    }
+
+    fn chart_events(&self, group: &LagSeries) -> Vec<ChartEvent> {
+        event_labels::of_group(self.events, self.steps, &group.group, self.prefix)
     }
 
     fn chart<'e>(&'e self, index: usize, events: &'e [ChartEvent]) -> LagChart<'e> {
@@ -164,9 +170,12 @@ pub(super) fn rise(group: &LagSeries) -> String {
         (None, Some((_, last))) => format!(", and was {} at the end", format::grouped(last)),
         (None, None) => String::new(),
     };
+    // A lag that was highest at its first sample only fell.
+    let only_fell = known(group).next().is_some_and(|(first, _)| first >= at);
     format!(
-        "The lag of {} rose to {} at {}{end}.",
+        "The lag of {} {} {} at {}{end}.",
         name(group),
+        if only_fell { "was at most" } else { "rose to" },
         units::counted(highest, "message"),
         format::seconds(at)
     )
@@ -463,7 +472,7 @@ mod tests {
             ]
         );
         let axis = TimeAxis::new(&groups, 5.0, "");
-        let view = LagView { groups: &groups, events: &[], steps: &[], axis };
+        let view = LagView { groups: &groups, events: &[], steps: &[], prefix: "", axis };
         assert_eq!(view.busiest(), Some(4));
         assert_eq!(LagView { groups: &groups[..4], ..view }.busiest(), None);
     }

@@ -115,7 +115,7 @@ pub fn lag_page(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: 
 /// The page of lag since `first`, the time of the first sample.
 fn lag_page_from(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts: &CommandFacts, first: &str) -> String {
     let axis = TimeAxis::new(groups, seconds, first);
-    let view = LagView { groups, events, steps: &[], axis };
+    let view = LagView { groups, events, steps: &[], prefix: "", axis };
     let busiest = view.busiest();
     let last = groups.iter().filter_map(|group| group.samples.iter().rev().find_map(|sample| sample.messages));
     let waiting = last.clone().fold(0_i64, i64::saturating_add);

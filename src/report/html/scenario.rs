@@ -37,13 +37,14 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
     let (metrics, is_picture) = (summary.metrics.as_ref(), summary.subject == Subject::Orders);
     let orders = metrics.and_then(|(metrics, step)| orders_section(metrics, step, is_picture));
     let stock = metrics.and_then(|(metrics, _)| stock_section(metrics));
+    let bad_records = dead_letter_section(&summary);
     let timeline = timeline_section(document, &view.axis);
     let expectations = expectations_section(&document.expectations);
     // The sections about the subject come first.
     let first = match summary.subject {
-        Subject::Lag(_) => [lag, timeline, expectations, orders, stock, replays],
-        Subject::Replays => [replays, expectations, orders, stock, lag, timeline],
-        _ => [orders, stock, expectations, replays, lag, timeline],
+        Subject::Lag(_) => [lag, timeline, expectations, orders, stock, bad_records, replays],
+        Subject::Replays => [replays, expectations, orders, stock, bad_records, lag, timeline],
+        _ => [orders, stock, bad_records, expectations, replays, lag, timeline],
     };
     let last =
         [Some(commands_section(document)), Some(facts_section(document)), not_shown_section(&document.not_shown)];
@@ -82,7 +83,8 @@ pub(super) fn lag_view(document: &ScenarioDocument) -> LagView<'_> {
     let ends = document.steps.iter().filter_map(|step| step.ended_seconds).filter(|end| !end.is_nan());
     let end = ends.fold(document.elapsed_seconds, f64::max);
     let axis = TimeAxis::new(&document.lag, end, &document.started);
-    LagView { groups: &document.lag, events: &document.events, steps: &document.steps, axis }
+    let prefix = &document.broker.prefix;
+    LagView { groups: &document.lag, events: &document.events, steps: &document.steps, prefix, axis }
 }
 
 /// Start, duration and broker of the run.
@@ -95,14 +97,26 @@ fn when(document: &ScenarioDocument) -> String {
 /// The table or chart below the tiles.
 fn below(summary: &Summary<'_>) -> Html {
     match (summary.subject, &summary.metrics) {
-        (Subject::DeadLetters, _) => {
-            let topic = Names::new(&summary.document.broker.prefix).dead_letters();
-            Html::of(&DeadLetterTable::new(&summary.dead_letters, &topic))
-        }
+        (Subject::DeadLetters, _) => Html::of(&dead_letter_table(summary)),
         (Subject::Replays, _) => Html::of(&replays_table(&summary.replays)),
         (Subject::Orders, Some((metrics, _))) => Html::of(&orders_figure(metrics)),
         _ => Html::default(),
     }
+}
+
+fn dead_letter_table(summary: &Summary<'_>) -> DeadLetterTable {
+    let topic = Names::new(&summary.document.broker.prefix).dead_letters();
+    DeadLetterTable::new(&summary.dead_letters, &topic, summary.is_complete)
+}
+
+/// The bad records, unless they are the subject of the page.
+fn dead_letter_section(summary: &Summary<'_>) -> Option<Section> {
+    if summary.dead_letters.is_empty() || summary.subject == Subject::DeadLetters {
+        return None;
+    }
+    let mut section = Section::new("bad-records", "Bad records");
+    section.add(&dead_letter_table(summary));
+    Some(section)
 }
 
 fn replays_table(replays: &[(&str, ReplayDocument)]) -> HtmlTable {

@@ -48,6 +48,8 @@ pub(super) struct Summary<'a> {
     acknowledged: Option<u64>,
     /// Orders that the processes decided; `None` if one wrote no document.
     decided: Option<u64>,
+    /// Whether every process that decides orders wrote a document. A killed one writes none.
+    pub(super) is_complete: bool,
     busiest: Option<&'a LagSeries>,
 }
 
@@ -82,6 +84,7 @@ impl<'a> Summary<'a> {
                 .then(|| produced.into_iter().try_fold(0, |sum: u64, one| sum.checked_add(one?)))
                 .flatten(),
             decided: (complete && !inventories.is_empty()).then_some(orders),
+            is_complete: complete,
             busiest: busiest.map(|group| &view.groups[group]),
         }
     }
@@ -115,7 +118,9 @@ impl<'a> Summary<'a> {
     }
 
     fn story_of_dead_letters(&self) -> String {
-        let bad = self.bad_records();
+        let Some(bad) = self.bad_records() else {
+            return "Each bad record became a dead letter with its reason.".to_owned();
+        };
         let orders = self.metrics.as_ref().map(|(metrics, _)| metrics.total_orders).or(self.decided);
         match (self.acknowledged, orders) {
             (Some(all), Some(orders)) if bad.checked_add(orders) == Some(all) => format!(
@@ -155,7 +160,7 @@ impl<'a> Summary<'a> {
         );
         let orders = counted(metrics.total_orders, "order");
         match inventory.pending_orders {
-            0 if is_decided_once(metrics) => format!("Each of the {orders} was decided exactly once: {outcomes}."),
+            0 if self.is_decided_once(metrics) => format!("Each of the {orders} was decided exactly once: {outcomes}."),
             0 => format!("Decisions about {orders}: {outcomes}."),
             pending => format!("Decisions about {orders}: {outcomes}, {} pending.", format::grouped(pending)),
         }
@@ -176,7 +181,8 @@ impl<'a> Summary<'a> {
             let highest = peak(group).map_or(0, |(_, messages)| messages);
             tile(format::grouped(highest), "messages of lag at the peak");
             if let Some(at) = drained(group).filter(|_| self.kills() == 0) {
-                tile(format::seconds(at), "until the lag was 0 again");
+                let start = peak(group).map_or(0.0, |(start, _)| start);
+                tile(format::seconds(at - start), "from the peak until the lag was 0");
             }
         }
         if !self.replays.is_empty() {
@@ -184,8 +190,12 @@ impl<'a> Summary<'a> {
             tile(format::grouped(self.read_again()), "records read again");
         }
         if !self.dead_letters.is_empty() {
-            tile(format::grouped(self.bad_records()), "dead letters");
-            tile(format::grouped(self.dead_letters.len() as u64), "reasons");
+            if let Some(bad) = self.bad_records() {
+                tile(format::grouped(bad), "dead letters");
+            }
+            if self.is_complete {
+                tile(format::grouped(self.dead_letters.len() as u64), "reasons");
+            }
         }
         if let Some((metrics, _)) = &self.metrics {
             tile(format::grouped(metrics.total_orders), "orders");
@@ -194,7 +204,7 @@ impl<'a> Summary<'a> {
                 tile(format::grouped(metrics.inventory.rejected_orders), "rejected");
             }
             match metrics.inventory.pending_orders {
-                0 if is_decided_once(metrics) => tile("0".to_owned(), "orders lost or decided twice"),
+                0 if self.is_decided_once(metrics) => tile("0".to_owned(), "orders lost or decided twice"),
                 0 => {}
                 pending => tile(format::grouped(pending), "orders pending"),
             }
@@ -224,8 +234,19 @@ impl<'a> Summary<'a> {
         self.document.steps.iter().filter_map(|step| step.uncommitted).fold(0, i64::saturating_add)
     }
 
-    fn bad_records(&self) -> u64 {
-        self.dead_letters.iter().map(|row| row.records).fold(0, u64::saturating_add)
+    /// The number of bad records; `None` if neither the metrics nor the documents of all processes have it.
+    fn bad_records(&self) -> Option<u64> {
+        let found = self.dead_letters.iter().map(|row| row.records).fold(0, u64::saturating_add);
+        // Metrics that were printed before the end may have fewer.
+        let counted = self.metrics.as_ref().map(|(metrics, _)| metrics.bad_records).filter(|counted| *counted >= found);
+        counted.or_else(|| self.is_complete.then_some(found))
+    }
+
+    /// Whether each order that a producer got acknowledged has one decision. Unknown, and so not shown, if a producer
+    /// wrote no document.
+    fn is_decided_once(&self, metrics: &MetricsDocument) -> bool {
+        let read = metrics.total_orders.checked_add(metrics.bad_records);
+        self.acknowledged.is_some() && self.acknowledged == read && has_one_decision_each(metrics)
     }
 
     fn identical(&self) -> usize {
@@ -245,7 +266,7 @@ fn is_about_lag(document: &ScenarioDocument) -> bool {
 }
 
 /// Whether in each minute and at each restaurant every order has one decision, no fewer and no more.
-fn is_decided_once(metrics: &MetricsDocument) -> bool {
+fn has_one_decision_each(metrics: &MetricsDocument) -> bool {
     let is_one = |total: u64, decisions: [u64; 3]| {
         decisions.into_iter().try_fold(0, |sum: u64, one| sum.checked_add(one)) == Some(total)
     };
@@ -328,16 +349,16 @@ mod tests {
         metrics.left_out = None;
         let inventory = &mut metrics.inventory;
         (inventory.reserved_orders, inventory.rejected_orders, inventory.released_orders) = (total, 0, 0);
-        assert!(total > 0 && is_decided_once(&metrics));
+        assert!(total > 0 && has_one_decision_each(&metrics));
         let mut twice = metrics.clone();
         // One order is decided twice, and another not at all.
         twice.by_minute[0].rejected += 1;
         twice.by_minute[1].reserved -= 1;
-        assert!(!is_decided_once(&twice), "by minute");
+        assert!(!has_one_decision_each(&twice), "by minute");
         let mut twice = metrics.clone();
         twice.by_restaurant[0].released += 1;
-        assert!(!is_decided_once(&twice), "by restaurant");
+        assert!(!has_one_decision_each(&twice), "by restaurant");
         metrics.inventory.rejected_orders += 1;
-        assert!(!is_decided_once(&metrics), "in total");
+        assert!(!has_one_decision_each(&metrics), "in total");
     }
 }

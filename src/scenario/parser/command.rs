@@ -5,8 +5,8 @@ use std::ops::Range;
 use super::super::closest_match;
 use super::super::command_line::{Word, split};
 use super::super::diagnostic::quoted;
+use super::super::group_steps::{group_of, value_of};
 use super::super::{CheckCommand, CommandDocument, CommandMistake};
-use crate::topics::Names;
 
 /// A valid command line of a step.
 pub(super) struct ParsedLine {
@@ -81,14 +81,9 @@ pub(super) fn read(typed: &str, check: &CheckCommand<'_>) -> Result<ParsedLine, 
     if !errors.is_empty() {
         return Err(errors);
     }
-    let names = Names::new("");
-    let other = value_of(&texts, "--group");
-    let group = match texts[0].as_str() {
-        "inventory" => Some(names.inventory_group(other)),
-        "analytics" | "replay" => Some(names.analytics_group(other)),
-        _ => None,
-    };
-    Ok(ParsedLine { throttled: value_of(&texts, "--throttle").is_some(), group, arguments: texts })
+    // The prefix of the run is not known yet.
+    let (throttled, group) = (value_of(&texts, "--throttle").is_some(), group_of(&texts, ""));
+    Ok(ParsedLine { throttled, group, arguments: texts })
 }
 
 /// The document of a command line, which may have mistakes.
@@ -202,17 +197,6 @@ fn check_path(word: &Word) -> Option<LineError> {
     }
     let message = format!("{} is outside the run's directory", quoted(value));
     Some((word.span.clone(), message, Some("use a plain file name, as in metrics.txt".to_owned())))
-}
-
-/// The value of an option, written as `--option value` or `--option=value`.
-fn value_of<'w>(words: &'w [String], option: &str) -> Option<&'w str> {
-    let at = words
-        .iter()
-        .position(|word| word.strip_prefix(option).is_some_and(|rest| rest.is_empty() || rest.starts_with('=')))?;
-    match words[at].split_once('=') {
-        Some((_, value)) => Some(value),
-        None => words.get(at + 1).map(String::as_str),
-    }
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ fn files_take_precedence_over_embedded_scripts() {
     assert!(stderr.contains("the directory scale-out is used"), "{stderr}");
     let (_, stdout, stderr) = run("replay");
     assert!(stdout.starts_with("replay: 7 steps"), "{stdout}");
-    assert!(stderr.contains("the embedded script replay is used; replay.toml has another name"), "{stderr}");
+    assert!(stderr.contains("the embedded script replay is used; to run the file, write replay.toml"), "{stderr}");
 }
 
 #[test]
@@ -235,6 +235,19 @@ wait = { lag = \"inventory-consumer-grop\", at_most = 0 }
 wait = \"2m\"
 
 [[step]]
+stop = \"tlil\"
+
+[[step]]
+kill = \"elsewhere\"
+
+[[step]]
+wait = { records = \"order-evnts\", at_least = -1 }
+
+[[step]]
+name = \"tuned\"
+run = \"produce -X plugin.library.paths=none\"
+
+[[step]]
 run = \"produce --rate 5/s --orders-per-minute 3\"
 
 [[step]]
@@ -285,18 +298,24 @@ equals = 1
             "lab.toml:12:14: expected true or false, found a string",
             "lab.toml:15:16: no step uses the group \"inventory-consumer-grop\"",
             "lab.toml:18:8: wait must be between 1ms and 1m, not 2m",
-            "lab.toml:21:8: --orders-per-minute has no effect with --rate: event time follows the rate",
-            "lab.toml:28:8: unknown step \"ordres\"",
-            "lab.toml:34:23: orders: \"partitions.0\" has no \"recrods\"",
-            "lab.toml:40:10: \"verdict\" is never \"identcal\"",
-            "lab.toml:45:1: \"verdict\" is a string, so at_least cannot hold",
-            "lab.toml:49:7: \"after.by_restaurant.*.restaurant\" is a string, which cannot be added up",
-            "lab.toml:54:9: \"records\" is an integer, which has no members to count",
+            "lab.toml:21:8: unknown step \"tlil\"",
+            "lab.toml:24:8: unknown step \"elsewhere\"",
+            "lab.toml:27:20: unknown topic \"order-evnts\"",
+            "lab.toml:27:46: expected an integer of 0 or more",
+            "lab.toml:31:16: property \"plugin.library.paths\" is not allowed in a step",
+            "lab.toml:34:8: --orders-per-minute has no effect with --rate: event time follows the rate",
+            "lab.toml:41:8: unknown step \"ordres\"",
+            "lab.toml:47:23: orders: \"partitions.0\" has no \"recrods\"",
+            "lab.toml:53:10: \"verdict\" is never \"identcal\"",
+            "lab.toml:58:1: \"verdict\" is a string, so at_least cannot hold",
+            "lab.toml:62:7: \"after.by_restaurant.*.restaurant\" is a string, which cannot be added up",
+            "lab.toml:67:9: \"records\" is an integer, which has no members to count",
         ],
         "{stderr}"
     );
     let hints = stderr.lines().filter(|line| line.starts_with("  hint: ")).count();
-    assert!(hints >= heads.len() - 1, "{stderr}");
+    // Most have a hint; a wrong type has none.
+    assert!(hints >= heads.len() - 2, "{stderr}");
     for hint in [
         "did you mean deadline?",
         "'--count'",

@@ -26,8 +26,9 @@ pub enum ScenarioCommand {
 
 A file or directory takes precedence over an embedded script of the same name.
 
-Without -b, each script gets its own in-memory broker. With -b, each script uses its own prefix on that
-cluster, and its topics and groups are deleted at the end unless --keep is given. The exit code is 3 if an expectation fails.")]
+Without -b, each script gets its own in-memory broker. With -b, each script uses its own prefix on that \
+cluster, and its topics and groups are deleted at the end unless --keep is given. The exit code is 3 if an expectation \
+fails.")]
     Run(ScenarioRun),
     /// Check scripts for mistakes without running them
     #[command(after_help = "Examples:

@@ -61,7 +61,7 @@ fn exit_outcome(script: &Script, outcome: &StepOutcome) -> Option<ExpectationOut
     })?;
     let with = |held, why: Option<String>| {
         let line = step.map_or(0, |step| step.line);
-        let expected = format!("exit code {expected_value}");
+        let expected = expected_value.to_string();
         let (about, value, seen) = (outcome.name.clone(), "run.exit".to_owned(), outcome.exit_code.into());
         Some(ExpectationOutcome { about, value, expected, seen, held, line, why })
     };

@@ -10,9 +10,9 @@ use super::{
 
 /// A command without a known document: the evaluation also handles values that a checked script cannot name.
 const STEPS: &str = "name = \"lab\"\ndescription = \"A try.\"
-[[step]]\nname = \"produce\"\nrun = \"audit\"
-[[step]]\nname = \"other\"\nrun = \"audit\"\nexit = 3
-[[step]]\nname = \"again\"\nrun = \"audit\"\nrepeat = 2
+[[step]]\nname = \"produce\"\nrun = \"undocumented\"
+[[step]]\nname = \"other\"\nrun = \"undocumented\"\nexit = 3
+[[step]]\nname = \"again\"\nrun = \"undocumented\"\nrepeat = 2
 [[step]]\nname = \"till\"\nrun = \"inventory\"\nbackground = true
 [[step]]\nkill = \"till\"
 ";
@@ -199,13 +199,13 @@ fn unexpected_exits_come_first() {
     let outcomes = evaluate(&script("[[expect]]\nstep = \"produce\"\nvalue = \"produced\"\nequals = 10\n"), &run);
     assert!(outcomes[4].held);
     insta::assert_snapshot!(failures("lab.toml", &outcomes), @r"
-    lab.toml:3: run.exit of produce: expected exit code 0, seen 7
+    lab.toml:3: run.exit of produce: expected 0, seen 7
       error: something broke
-    lab.toml:6: run.exit of other: expected exit code 3, seen 0
+    lab.toml:6: run.exit of other: expected 3, seen 0
       error: something broke
-    lab.toml:10: run.exit of again#1: expected exit code 0, seen 0
+    lab.toml:10: run.exit of again#1: expected 0, seen 0
       it was still running at the end of the run
-    lab.toml:10: run.exit of again#2: expected exit code 0, seen nothing
+    lab.toml:10: run.exit of again#2: expected 0, seen nothing
       it was ended by a signal that the script did not send
     ");
 }

@@ -88,7 +88,9 @@ impl LagCurve {
             LagValue::PredictedDrainSeconds => {
                 let fall = self.fall().ok_or("its lag never fell")?;
                 if fall.includes(&self.changes) {
-                    return Err("a process was started, stopped, killed, paused or resumed, or ended, while its lag fell");
+                    return Err(
+                        "a process was started, stopped, killed, paused or resumed, or ended, while its lag fell",
+                    );
                 }
                 fall.predicted()
                     .map(|(_, seconds)| seconds)

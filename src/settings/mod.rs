@@ -34,7 +34,7 @@ pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};
 pub use lag::{LagSettings, lag};
 pub use next_command::NextCommand;
-pub use outputs::outputs;
+pub use outputs::{is_same_file, outputs};
 pub use produce::{ProduceSettings, produce};
 pub use replay::{ReplaySettings, replay};
 

@@ -33,7 +33,7 @@ pub fn outputs(arguments: &Cli) -> Result<Vec<PathBuf>, Failure> {
         _ => {}
     }
     for (index, (flag, path)) in files.iter().enumerate() {
-        if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_one(other, path)) {
+        if let Some((other, _)) = files[..index].iter().find(|(_, other)| is_same_file(other, path)) {
             return Err(usage(format!("{other} and {flag} name the same file, {}", path.display()))
                 .hint("use a different file for each"));
         }
@@ -42,7 +42,8 @@ pub fn outputs(arguments: &Cli) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Whether two paths are equal as written; a device may be used twice.
-fn is_one(left: &Path, right: &Path) -> bool {
+#[must_use]
+pub fn is_same_file(left: &Path, right: &Path) -> bool {
     let plain = |path: &Path| path.components().filter(|part| *part != Component::CurDir).collect::<PathBuf>();
     !left.starts_with("/dev") && plain(left) == plain(right)
 }

@@ -111,6 +111,22 @@ fn two_outputs_in_one_file_are_refused() {
 }
 
 #[test]
+fn output_over_a_page_or_a_document_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let reports = ["r", "scenario-report"].map(|name| folder.path().join(name));
+    reports.iter().for_each(|report| std::fs::create_dir(report).expect("created"));
+    for args in ["--out r --svg r/crash.html", "--out ./r --junit r/crash.json", "--junit scenario-report/crash.html"] {
+        let args: Vec<&str> = "scenario run crash".split(' ').chain(args.split(' ')).collect();
+        let (_, stderr) = texts(&foodstream(folder.path(), &args).output().expect("ended"));
+        assert!(stderr.contains("--out and --") && stderr.contains("name the same file"), "{args:?}: {stderr}");
+        assert!(stderr.contains("hint: use a different file for each"), "{args:?}: {stderr}");
+    }
+    for report in reports {
+        assert_eq!(std::fs::read_dir(report).expect("listed").count(), 0, "nothing was written");
+    }
+}
+
+#[test]
 fn chart_of_several_scripts_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     for name in ["one", "other"] {

@@ -136,7 +136,7 @@ window.addEventListener('load', () => {{
     for (const details of inside.querySelectorAll('details')) details.open = true;
     const shown = [...inside.querySelectorAll('svg[role=img]')].filter(svg => svg.getBoundingClientRect().width > 0);
     const letters = shown.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width * 11);
-    const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events, .dead-letters')]
+    const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events, .dead-letters, .replays')]
       .filter(table => table.scrollWidth > table.parentElement.clientWidth + 1);
     const header = inside.querySelector('header');
     const bottom = where => Math.max(0, ...[...header.querySelectorAll(where)].map(part => part.getBoundingClientRect().bottom));

@@ -13,6 +13,7 @@ use crate::output::OutputFile;
 use crate::printable::{self, printable};
 use crate::report;
 use crate::scenario::{ScenarioDocument, ScenarioVerdict};
+use crate::settings;
 
 #[derive(Debug)]
 pub(super) struct RunFiles {
@@ -30,6 +31,15 @@ impl RunFiles {
         if svg.is_some() && files.len() != 1 {
             return Err(Failure::new(Code::Usage, "--svg writes the chart of a single script, but there are several")
                 .hint("give one script, and run the others without --svg"));
+        }
+        let names = || files.iter().map(|file| &file.script.name);
+        let own = names().flat_map(|name| ["html", "json"].map(|kind| folder.join(format!("{name}.{kind}"))));
+        for (flag, path) in [("--junit", junit), ("--svg", svg)] {
+            let Some(path) = path else { continue };
+            if let Some(own) = own.clone().find(|own| settings::is_same_file(own, path)) {
+                let message = format!("--out and {flag} name the same file, {}", own.display());
+                return Err(Failure::new(Code::Usage, message).hint("use a different file for each"));
+            }
         }
         fs::create_dir_all(folder).map_err(|error| {
             Failure::new(Code::Output, format!("{} cannot be created: {error}", folder.display()))

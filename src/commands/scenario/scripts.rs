@@ -147,7 +147,9 @@ fn named(context: &Context, path: &Path) -> Result<Vec<Source>, Failure> {
             let Some(script) = embedded else { return Err(unknown(path, &error)) };
             let file = format!("{}.toml", script.name);
             if Path::new(&file).exists() {
-                context.console.note(&format!("the embedded script {} is used; {file} has another name", script.name));
+                context
+                    .console
+                    .note(&format!("the embedded script {} is used; to run the file, write {file}", script.name));
             }
             Ok(vec![Source::Embedded(script)])
         }

@@ -176,7 +176,19 @@ mod tests {
         assert_eq!(value(&json!("x".repeat(1000))).chars().count(), LONGEST + 1);
     }
 
+    #[test]
+    fn ages_are_in_round_units() {
+        assert_eq!([age(90.0, 600.0), age(8.64e7, 1e8)], ["1:30", "1,000 d"]);
+        assert_eq!([age(1e10, 1e10), age(-5e13, 5e13), age(1e15, 1e15)], ["116k d", "−579M d", "11.6G d"]);
+    }
+
     proptest! {
+        #[test]
+        fn ages_have_at_most_eight_characters(exponent in 6.5f64..15.0, is_negative: bool) {
+            let at = 10f64.powf(exponent) * if is_negative { -1.0 } else { 1.0 };
+            prop_assert!(age(at, at.abs()).chars().count() <= 8, "{}", age(at, at.abs()));
+        }
+
         #[test]
         fn every_number_has_a_short_form(number: f64) {
             for text in [decimal(number, 2), short(number), seconds(number), moment(number, 1.0), moment(number, 1e6)] {

@@ -88,7 +88,8 @@ impl LagView<'_> {
         Figure {
             charts: sizes.map(|size| chart.at(size)).into(),
             legend: legend(!group.predictions.is_empty()),
-            caption: format!("Lag of {} in messages, by time since the start.{note}", name(group)),
+            caption: format!("Lag of {} in messages, by time since the start.", name(group)),
+            note,
         }
     }
 
@@ -137,6 +138,7 @@ impl LagView<'_> {
             charts: vec![chart.at(Size::Wide), chart.at(Size::Narrow)],
             legend: Vec::new(),
             caption: "Age of the oldest unread message, by time since the start.".to_owned(),
+            note: "",
         })
     }
 }
@@ -165,13 +167,14 @@ pub(super) fn drained(group: &LagSeries) -> Option<f64> {
 /// How far the lag of a group rose, and when it was 0 again.
 pub(super) fn rise(group: &LagSeries) -> String {
     let Some((at, highest)) = peak(group) else { return String::new() };
+    // A lag that was highest at its first sample only fell.
+    let only_fell = known(group).next().is_some_and(|(first, _)| first >= at);
+    let again = if only_fell { "" } else { " again" };
     let end = match (drained(group), known(group).next_back()) {
-        (Some(drained), _) => format!(" and was 0 again at {}", format::seconds(drained)),
+        (Some(drained), _) => format!(" and was 0{again} at {}", format::seconds(drained)),
         (None, Some((_, last))) => format!(", and was {} at the end", format::grouped(last)),
         (None, None) => String::new(),
     };
-    // A lag that was highest at its first sample only fell.
-    let only_fell = known(group).next().is_some_and(|(first, _)| first >= at);
     format!(
         "The lag of {} {} {} at {}{end}.",
         name(group),
@@ -482,5 +485,13 @@ mod tests {
         assert_eq!(drained(&series(&[Some(0), Some(5), Some(9), Some(0), Some(0)])), Some(3.0));
         assert_eq!(drained(&series(&[Some(0), Some(9), Some(0), Some(2)])), None, "lag again at the end");
         assert_eq!(drained(&series(&[Some(9), Some(4), None])), None);
+    }
+
+    #[test]
+    fn lag_that_only_fell_did_not_rise() {
+        let rose = rise(&series(&[None, Some(2), Some(9), Some(0)]));
+        assert_eq!(rose, "The lag of readers rose to 9 messages at 2 s and was 0 again at 3 s.");
+        let fell = rise(&series(&[None, Some(9), Some(9), Some(0)]));
+        assert_eq!(fell, "The lag of readers was at most 9 messages at 1 s and was 0 at 3 s.");
     }
 }

@@ -104,7 +104,7 @@ pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &
         (1, _) => "On a narrow screen each bar is the mean of several minutes.".to_owned(),
         (together, _) => format!("Each bar is the mean of {together} minutes, or of more on a narrow screen."),
     };
-    Figure { charts: sizes.iter().map(|size| chart.at(*size)).collect(), legend, caption }
+    Figure { charts: sizes.iter().map(|size| chart.at(*size)).collect(), legend, caption, note: "" }
 }
 
 fn swatch(outcome: usize) -> Vec<Mark> {
@@ -200,7 +200,12 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
         }
         _ => format!("{title}, out of those reserved or rejected."),
     };
-    section.add(&Figure { charts: vec![chart(Size::Wide), chart(Size::Narrow)], legend: Vec::new(), caption });
+    section.add(&Figure {
+        charts: vec![chart(Size::Wide), chart(Size::Narrow)],
+        legend: Vec::new(),
+        caption,
+        note: "",
+    });
     section.add(&restaurants_table(metrics));
     Some(section)
 }

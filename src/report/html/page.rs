@@ -240,7 +240,7 @@ pub(super) struct FactList {
 <figcaption>{% if !legend.is_empty() %}<ul class="legend">
 {% for (marks, text) in legend %}<li><svg viewBox="0 0 26 14" aria-hidden="true">{% for mark in marks %}{{ mark.element() }}{% endfor %}</svg> {{ text }}</li>
 {% endfor %}
-</ul>{% endif %}{% if !caption.is_empty() %}<p>{{ caption }}</p>{% endif %}</figcaption>
+</ul>{% endif %}{% if !caption.is_empty() %}<p>{{ caption }}{% if !note.is_empty() %}<span class="on-screen">{{ note }}</span>{% endif %}</p>{% endif %}</figcaption>
 </figure>"#
 )]
 pub(super) struct Figure {
@@ -248,6 +248,8 @@ pub(super) struct Figure {
     pub(super) charts: Vec<Svg>,
     pub(super) legend: Vec<(Vec<Mark>, String)>,
     pub(super) caption: String,
+    /// A sentence after the caption about collapsed tables, which are not printed.
+    pub(super) note: &'static str,
 }
 
 /// Two blocks side by side if the page is wide enough.

@@ -17,6 +17,7 @@ use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::report::printable;
 use crate::scenario::{ExpectationOutcome, ScenarioDocument, ScenarioVerdict};
 use crate::topics::Names;
+use crate::units::counted;
 
 /// The most failed expectations right below the verdict. The section of expectations has all of them.
 const AT_THE_TOP: usize = 10;
@@ -134,7 +135,7 @@ fn replays_table(replays: &[(&str, ReplayDocument)]) -> HtmlTable {
         ]
     });
     HtmlTable {
-        class: "",
+        class: "replays",
         caption: "Replays".to_owned(),
         heads: vec![
             ("replay", false),
@@ -164,9 +165,9 @@ fn sentence(document: &ScenarioDocument, failed: &[&ExpectationOutcome]) -> Stri
         (ScenarioVerdict::Failed, [first, ..]) => {
             let which = if failed.len() == 1 { "It is" } else { "The first is" };
             format!(
-                "{} of {} expectations failed. {which} {} of {}: expected {}, seen {} (line {}).",
+                "{} of {} failed. {which} {} of {}: expected {}, seen {} (line {}).",
                 format::grouped(failed.len() as u64),
-                format::grouped(all as u64),
+                counted(all as u64, "expectation"),
                 format::cut(&printable(&first.value)),
                 format::cut(&printable(&first.about)),
                 format::cut(&printable(&first.expected)),

@@ -54,6 +54,7 @@ pub(super) fn timeline_section(document: &ScenarioDocument, axis: &TimeAxis) -> 
             all if all > DRAWN => format!("The first {DRAWN} of {} processes.", format::grouped(all as u64)),
             _ => String::new(),
         },
+        note: "",
     });
     section.add(&steps_table(steps));
     Some(section)

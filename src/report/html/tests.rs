@@ -170,6 +170,80 @@ fn header_says_what_happened() {
     }
 }
 
+/// A run in which every order that was acknowledged has one decision.
+fn decided_once() -> ScenarioDocument {
+    let (_, mut document) = sample::subjects().swap_remove(3);
+    let metrics = document.steps.iter_mut().find(|step| step.name == "metrics").and_then(|step| step.document.as_mut());
+    let metrics = metrics.expect("a document");
+    let mut total = 0;
+    for rows in ["by_minute", "by_restaurant"] {
+        total = 0;
+        for row in metrics[rows].as_array_mut().expect("rows") {
+            (row["reserved"], row["rejected"], row["released"]) = (row["total"].clone(), 0.into(), 0.into());
+            total += row["total"].as_u64().expect("a number");
+        }
+    }
+    metrics["total_orders"] = total.into();
+    metrics["bad_records"] = 23.into();
+    metrics.as_object_mut().expect("fields").remove("left_out");
+    for (field, value) in [("reserved", total), ("rejected", 0), ("released", 0), ("pending", 0)] {
+        metrics["inventory"][format!("{field}_orders")] = value.into();
+    }
+    document.steps[0].document.as_mut().expect("a document")["acknowledged"] = (total + 23).into();
+    document
+}
+
+#[test]
+fn lost_orders_are_counted_against_what_was_acknowledged() {
+    let is_claimed = |document: &ScenarioDocument| {
+        let page = scenario_page(document);
+        let claims = ["lost or decided twice", "was decided exactly once"].map(|text| header(&page).contains(text));
+        assert_eq!(claims[0], claims[1], "{}", header(&page));
+        claims[0]
+    };
+    let all = decided_once();
+    assert!(is_claimed(&all), "{}", header(&scenario_page(&all)));
+    let mut lost = all.clone();
+    let acknowledged = &mut lost.steps[0].document.as_mut().expect("a document")["acknowledged"];
+    *acknowledged = (acknowledged.as_u64().expect("a number") + 1).into();
+    assert!(!is_claimed(&lost), "one order is missing");
+    let mut killed = all;
+    killed.steps[0].document = None;
+    assert!(!is_claimed(&killed), "a producer was killed");
+}
+
+#[test]
+fn killed_processes_leave_bad_records_uncounted() {
+    let (_, mut document) = sample::subjects().swap_remove(1);
+    let complete = document.clone();
+    // A process without a document.
+    document.steps.extend(sample::scenario().steps.into_iter().filter(|step| step.name == "fast"));
+    let whole = scenario_page(&document);
+    assert!(
+        whole.contains("<dt>dead letters</dt><dd>23</dd>") && !whole.contains("<dt>reasons</dt>"),
+        "of the metrics"
+    );
+    assert!(whole.contains("of the processes that were not killed"));
+    document.steps.retain(|step| !["metrics", "again"].contains(&step.name.as_str()));
+    let page = scenario_page(&document);
+    assert!(page.contains("Each bad record became a dead letter") && !page.contains("<dt>dead letters</dt>"));
+    let page = scenario_page(&complete);
+    assert!(page.contains("<dt>dead letters</dt><dd>23</dd>") && page.contains("<dt>reasons</dt><dd>4</dd>"));
+    assert!(!page.contains("of the processes that were not killed"));
+}
+
+#[test]
+fn bad_records_of_another_subject_have_a_section() {
+    let (_, bad_records) = sample::subjects().swap_remove(1);
+    let (_, mut lag) = sample::subjects().swap_remove(0);
+    assert!(!scenario_page(&lag).contains("id=\"bad-records\""));
+    lag.steps[2].document.clone_from(&bad_records.steps[1].document);
+    let page = scenario_page(&lag);
+    let section = page.split_once("<section id=\"bad-records\"").expect("a section").1;
+    assert!(section.contains("not_utf8") && section.contains("were written to throttled-lag.order-events-dlq"));
+    assert!(!scenario_page(&bad_records).contains("<section id=\"bad-records\""), "it is at the top");
+}
+
 #[test]
 fn quiet_groups_have_a_line_and_no_chart() {
     let (_, mut document) = sample::subjects().swap_remove(3);

@@ -27,8 +27,8 @@ pub(super) enum ParsedAction {
     Signal(ProcessSignal, Located<String>),
     Wait(Wait, Range<usize>),
     Repeat(usize, Vec<ParsedStep>),
-    /// An invalid step, which has been reported.
-    Invalid,
+    /// An invalid step, which has been reported, and whether it may have names and groups.
+    Invalid(bool),
 }
 
 /// A command and its name in the script.
@@ -102,9 +102,10 @@ fn one(
     check: &CheckCommand<'_>,
     sink: &mut DiagnosticSink<'_>,
 ) -> ParsedStep {
-    let invalid = |span| ParsedStep { span, deadline: None, what: ParsedAction::Invalid };
+    let invalid = |span, names| ParsedStep { span, deadline: None, what: ParsedAction::Invalid(names) };
+    let has_names = |verb: &&str| matches!(*verb, "run" | "steps");
     let Some(fields) = Fields::within(value, &KEYS, "a step", sink) else {
-        return invalid(value.span());
+        return invalid(value.span(), true);
     };
     let span = fields.span.clone();
     let deadline = fields.time("deadline", MIN_DEADLINE, MAX_DURATION, sink);
@@ -117,11 +118,13 @@ fn one(
             let place = fields.key(verbs[1]).unwrap_or(span.clone());
             sink.add(place, format!("{} in one step", verbs.join(" and ")), "use a step for each");
         }
+        // The verb of a step without one may be misspelt.
+        let names = verbs.is_empty() || verbs.iter().any(has_names);
         for verb in verbs {
             // Only its mistakes matter: the step is invalid anyway.
             drop(action(&fields, verb, inside, check, sink));
         }
-        return invalid(span);
+        return invalid(span, names);
     };
     for other in fields.present(&KEYS) {
         if other != verb && !allowed_with(verb).contains(&other) {
@@ -134,7 +137,7 @@ fn one(
         }
     }
     let what = action(&fields, verb, inside, check, sink);
-    ParsedStep { span, deadline, what: what.unwrap_or(ParsedAction::Invalid) }
+    ParsedStep { span, deadline, what: what.unwrap_or(ParsedAction::Invalid(has_names(&verb))) }
 }
 
 fn action(
@@ -281,6 +284,9 @@ fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedActi
         let step = subject?;
         return Some(ParsedAction::Wait(Wait::Ended(step.value.to_owned()), step.span));
     }
+    if let Some(topic) = subject.as_ref().filter(|_| what != "lag") {
+        check_topic(topic, sink);
+    }
     let [bound] = bounds[..] else {
         if bounds.is_empty() {
             wait.missing("the wait has no bound", "add at_most = 0, at_least = 1000, or more = 500", sink);
@@ -303,14 +309,18 @@ fn wait(fields: &Fields<'_>, sink: &mut DiagnosticSink<'_>) -> Option<ParsedActi
         "records" => Wait::Records(of, bound),
         _ => Wait::Uncommitted(of, bound),
     };
+    Some(ParsedAction::Wait(wait, subject.span))
+}
+
+/// Reports an unknown topic.
+fn check_topic(topic: &Located<&str>, sink: &mut DiagnosticSink<'_>) {
     let names = Names::new("");
     let topics = [names.orders(), names.decisions(), names.ledger(), names.dead_letters(), names.analytics_state()];
-    if !topics.iter().any(|topic| topic == subject.value) {
-        let hint = match sink.suggest(subject.value, topics.iter().map(String::as_str)) {
+    if !topics.iter().any(|known| known == topic.value) {
+        let hint = match sink.suggest(topic.value, topics.iter().map(String::as_str)) {
             Some(name) => format!("did you mean {name}?"),
             None => format!("the topics are {}", topics.join(", ")),
         };
-        sink.add(subject.span.clone(), format!("unknown topic {}", quoted(subject.value)), hint.as_str());
+        sink.add(topic.span.clone(), format!("unknown topic {}", quoted(topic.value)), hint.as_str());
     }
-    Some(ParsedAction::Wait(wait, subject.span))
 }

@@ -20,8 +20,10 @@ pub(super) struct Unroller {
     started: BTreeMap<String, Started>,
     groups: BTreeSet<String>,
     steps: Vec<Step>,
-    /// Whether a step is invalid. An unknown name may then be the name of that step.
-    incomplete: bool,
+    /// Whether a step that may have a name is invalid. An unknown name may then be the name of that step.
+    unknown_names: bool,
+    /// Whether the group of a step is unknown, because its command line is invalid.
+    unknown_groups: bool,
 }
 
 /// The state of a step that was started.
@@ -54,13 +56,14 @@ impl Unroller {
             started: BTreeMap::new(),
             groups: BTreeSet::new(),
             steps: Vec::new(),
-            incomplete: true,
+            unknown_names: true,
+            unknown_groups: true,
         }
     }
 
     /// Unrolls all steps.
     pub(super) fn walk(&mut self, written: &[ParsedStep], sink: &mut DiagnosticSink<'_>) {
-        self.incomplete = false;
+        (self.unknown_names, self.unknown_groups) = (false, false);
         self.names(written, sink);
         for step in written {
             self.add(step, false, sink);
@@ -81,7 +84,9 @@ impl Unroller {
             match &step.what {
                 ParsedAction::Run(start) => {
                     self.groups.extend(start.run.group.clone());
-                    self.incomplete |= start.run.arguments.is_empty();
+                    let has_group =
+                        !matches!(start.run.document, Some(CommandDocument::Produce | CommandDocument::Lag));
+                    self.unknown_groups |= start.run.arguments.is_empty() && has_group;
                     let line = sink.line(step.span.start);
                     if let Some(before) = self.lines.get(&start.name.value) {
                         let hint = if start.unnamed { "add another name: name = \"…\"" } else { "use another name" };
@@ -95,7 +100,10 @@ impl Unroller {
                     }
                 }
                 ParsedAction::Repeat(_, steps) => self.names(steps, sink),
-                ParsedAction::Invalid => self.incomplete = true,
+                ParsedAction::Invalid(names) => {
+                    self.unknown_names |= names;
+                    self.unknown_groups |= names;
+                }
                 ParsedAction::Signal(..) | ParsedAction::Wait(..) => {}
             }
         }
@@ -125,7 +133,7 @@ impl Unroller {
                 StepAction::Signal(*signal, self.latest(&step.value))
             }
             ParsedAction::Wait(wait, place) => StepAction::Wait(self.wait(wait, place, line, sink)),
-            ParsedAction::Invalid => return,
+            ParsedAction::Invalid(_) => return,
         };
         self.steps.push(Step { line, deadline, action });
     }
@@ -283,7 +291,7 @@ impl Unroller {
         if !known {
             let hint = match sink.suggest(step, self.lines.keys().map(String::as_str)) {
                 Some(name) => format!("did you mean {name}?"),
-                None if self.incomplete => return false,
+                None if self.unknown_names => return false,
                 None if self.lines.is_empty() => "the script runs no command".to_owned(),
                 None => {
                     let some: Vec<_> = self.lines.keys().take(20).map(String::as_str).collect();
@@ -300,7 +308,7 @@ impl Unroller {
         if !self.groups.contains(group) {
             let hint = match sink.suggest(group, self.groups.iter().map(String::as_str)) {
                 Some(name) => format!("did you mean {name}?"),
-                None if self.incomplete => return,
+                None if self.unknown_groups => return,
                 None if self.groups.is_empty() => "the script does not run inventory, analytics or replay".to_owned(),
                 None => {
                     let some: Vec<_> = self.groups.iter().take(20).map(String::as_str).collect();

@@ -114,7 +114,9 @@ fn two_outputs_in_one_file_are_refused() {
 fn output_over_a_page_or_a_document_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let reports = ["r", "scenario-report"].map(|name| folder.path().join(name));
-    reports.iter().for_each(|report| std::fs::create_dir(report).expect("created"));
+    for report in &reports {
+        std::fs::create_dir(report).expect("created");
+    }
     for args in ["--out r --svg r/crash.html", "--out ./r --junit r/crash.json", "--junit scenario-report/crash.html"] {
         let args: Vec<&str> = "scenario run crash".split(' ').chain(args.split(' ')).collect();
         let (_, stderr) = texts(&foodstream(folder.path(), &args).output().expect("ended"));

@@ -179,8 +179,8 @@ mod tests {
           far\u{1b}[2J  Stable         2  2,000    30 s     0
           behind        Stable         2     10    30 s     0  unknown for 1 partition
           ""            Stable         1      1    30 s     0
-          never         Stable         1      -       -     -  unknown for 1 partition
           partly        Stable         2      0     0 s     0  unknown for 1 partition
+          never         Stable         1      -       -     -  unknown for 1 partition
           shared        Unknown        -      -       -     -  share group
           caught-up     Stable         1      0     0 s     0
         7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
@@ -189,6 +189,7 @@ mod tests {
         1970-01-01T00:00:30.000Z far\u{1b}[2J: 2,000 messages, 30 s behind
         1970-01-01T00:00:30.000Z behind: 10 messages, 30 s behind, unknown for 1 partition
         1970-01-01T00:00:30.000Z : 1 message, 30 s behind
+        1970-01-01T00:00:30.000Z partly: 0 messages, 0 s behind, unknown for 1 partition
         1970-01-01T00:00:30.000Z never: unknown for 1 partition
         1970-01-01T00:00:30.000Z 7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         ");

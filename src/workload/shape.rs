@@ -136,8 +136,8 @@ impl Step {
 
     /// Whether an order is in this step.
     const fn has(&self, seed: u64, index: u64) -> bool {
-        // An index before the first wraps to a large number. The index of the end can exceed 64 bits.
-        self.seed == seed && index.wrapping_sub(self.first) < self.orders
+        // The index of the end can exceed 64 bits.
+        self.seed == seed && index >= self.first && index - self.first < self.orders
     }
 }
 

@@ -15,8 +15,8 @@ pub struct Lag {
     /// Every group of the cluster, in one line each, by lag
     #[arg(long, conflicts_with = "group")]
     pub all_groups: bool,
-    /// With `--all-groups`: also the groups without lag, and the partitions of each group
-    #[arg(long, requires = "all_groups")]
+    /// All partitions of each group; with `--all-groups`, also the groups without lag
+    #[arg(long)]
     pub full: bool,
     /// Name of a topic, used without adding --prefix; repeatable [default: all topics with offsets of the group]
     ///

@@ -12,7 +12,7 @@ use crate::lag::{
     csv_rows,
 };
 use crate::output::OutputFile;
-use crate::report;
+use crate::report::{self, Detail};
 use crate::screen::Screen;
 use crate::settings::LagSettings;
 use crate::topics::behind_a_prefix;
@@ -369,7 +369,7 @@ impl<'a> Watch<'a> {
             text = if self.settings.all_groups {
                 report::lag_groups_report(&shown, self.settings.full)
             } else {
-                report::lag_report(&shown)
+                report::lag_report(&shown, Detail::of(self.settings.full))
             };
         }
         if self.is_stale && was_on_screen {

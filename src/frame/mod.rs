@@ -11,6 +11,7 @@ use crate::printable;
 use crate::units;
 
 pub use table::{Cell, Column, Kind, Rest, Row, Table};
+pub use width::shorten;
 
 /// The rows and columns of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

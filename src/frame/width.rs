@@ -32,7 +32,8 @@ pub(super) fn clip(text: &str, columns: usize) -> String {
 }
 
 /// At most `columns` of a name: its start and its end, because names with the same prefix differ at the end.
-pub(super) fn shorten(name: &str, columns: usize) -> String {
+#[must_use]
+pub fn shorten(name: &str, columns: usize) -> String {
     if width(name) <= columns {
         return name.to_owned();
     }

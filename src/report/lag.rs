@@ -3,15 +3,24 @@
 use std::fmt::{self, Write};
 use std::time::Duration;
 
+use super::Detail;
 use super::text_table::{Align, TextTable, whole};
+use crate::frame::shorten;
 use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
 use crate::printable::printable;
 use crate::units::{counted, duration};
 
-/// Groups with all of their partitions.
+/// The most partitions of a group that are listed without [`Detail::Full`] although they have no lag.
+const ROWS: usize = 12;
+
+/// The most columns for the id of a member or a client without [`Detail::Full`].
+const MEMBER_COLUMNS: usize = 20;
+
+/// Groups with their partitions, and their lag last. In a [`Detail::Summary`], a group with many partitions has only those
+/// with lag or a remark.
 #[must_use]
-pub fn lag_report(groups: &[GroupLag]) -> String {
-    let texts: Vec<String> = groups.iter().map(group_text).collect();
+pub fn lag_report(groups: &[GroupLag], detail: Detail) -> String {
+    let texts: Vec<String> = groups.iter().map(|group| group_text(group, detail)).collect();
     texts.join("\n")
 }
 
@@ -32,15 +41,15 @@ pub fn lag_total(group: &GroupLag) -> String {
     total(group)
 }
 
-/// A group with all of its partitions.
-pub(super) fn group_text(group: &GroupLag) -> String {
+/// A group with its partitions.
+pub(super) fn group_text(group: &GroupLag, detail: Detail) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_group(&mut out, group).unwrap_or_default();
+    write_group(&mut out, group, detail).unwrap_or_default();
     out
 }
 
-fn write_group(out: &mut String, group: &GroupLag) -> fmt::Result {
+fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Result {
     let members = match group.members {
         0 => "no members".to_owned(),
         members => counted(members as u64, "member"),
@@ -49,25 +58,37 @@ fn write_group(out: &mut String, group: &GroupLag) -> fmt::Result {
         return writeln!(out, "Group: {}, a share group, which commits no offsets", printable(&group.group));
     }
     writeln!(out, "Group: {}, {}, {members}", printable(&group.group), printable(&group.state))?;
-    let end = match group.isolation {
-        Isolation::ReadCommitted => "to the last stable offset",
-        Isolation::ReadUncommitted => "to the high watermark",
-    };
-    match group.messages {
-        Some(_) => writeln!(out, "Lag: {} ({end})", total(group))?,
-        None => writeln!(out, "Lag: {}", total(group))?,
-    }
+    write_partitions(out, &group.partitions, detail)?;
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {}, deleted before being read", counted(lost, "offset"))?;
     }
     if let Some(rates) = rates(group) {
         writeln!(out, "Rates: {rates}")?;
     }
-    if group.partitions.is_empty() {
-        return Ok(());
+    let end = match group.isolation {
+        Isolation::ReadCommitted => "to the last stable offset",
+        Isolation::ReadUncommitted => "to the high watermark",
+    };
+    match group.messages {
+        Some(_) => writeln!(out, "Lag: {} ({end})", total(group)),
+        None => writeln!(out, "Lag: {}", total(group)),
     }
-    let has_members = group.partitions.iter().any(|row| row.owner.is_some());
-    write!(out, "{}", if has_members { table_with_members(&group.partitions) } else { table(&group.partitions) })
+}
+
+fn write_partitions(out: &mut String, rows: &[PartitionLag], detail: Detail) -> fmt::Result {
+    let is_listed = |row: &&PartitionLag| {
+        detail == Detail::Full || rows.len() <= ROWS || row.messages != Some(0) || !remark(row).is_empty()
+    };
+    let listed: Vec<&PartitionLag> = rows.iter().filter(is_listed).collect();
+    if !listed.is_empty() {
+        let has_members = listed.iter().any(|row| row.owner.is_some());
+        write!(out, "{}", if has_members { table_with_members(&listed, detail) } else { table(&listed) })?;
+    }
+    let noun = if listed.is_empty() { "partition" } else { "more partition" };
+    match rows.len() - listed.len() {
+        0 => Ok(()),
+        others => writeln!(out, "  {} without lag; --full shows them", counted(others as u64, noun)),
+    }
 }
 
 const COLUMNS: [(&str, Align); 7] = [
@@ -92,7 +113,7 @@ fn cells(row: &PartitionLag) -> [String; COLUMNS.len()] {
     ]
 }
 
-fn table(rows: &[PartitionLag]) -> String {
+fn table(rows: &[&PartitionLag]) -> String {
     let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
     let mut table = TextTable::new([topic, partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
     for row in rows {
@@ -103,14 +124,18 @@ fn table(rows: &[PartitionLag]) -> String {
 }
 
 /// As [`table`], with the member of each partition: the name of a static one, otherwise its id, as in Kafka's tool.
-fn table_with_members(rows: &[PartitionLag]) -> String {
+fn table_with_members(rows: &[&PartitionLag], detail: Detail) -> String {
     let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
     let [owner, host, client, remarks] = ["owner", "host", "client", ""].map(|name| (name, Align::Left));
     let mut table =
         TextTable::new([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remarks]);
     for row in rows {
         let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
-        let text = |text: Option<&String>| text.map_or_else(|| "-".to_owned(), |text| printable(text).into_owned());
+        let text = |text: Option<&String>| match (text.map(|text| printable(text)), detail) {
+            (None, _) => "-".to_owned(),
+            (Some(text), Detail::Full) => text.into_owned(),
+            (Some(text), Detail::Summary) => shorten(&text, MEMBER_COLUMNS),
+        };
         let [owner, host, client] =
             [row.instance_id.as_ref().or(row.owner.as_ref()), row.host.as_ref(), row.client_id.as_ref()].map(text);
         table.row([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remark(row)]);
@@ -229,10 +254,8 @@ mod tests {
         partitions[5].bounds = None;
         partitions.push(partition("orders", 6, Some(8), [0, 9, 9], NextRecord::Timestamp(3_642_500)));
         let group = GroupLag::of(&sample(42_500, partitions), None);
-        insta::assert_snapshot!(lag_report(&[group]), @r"
+        insta::assert_snapshot!(lag_report(&[group], Detail::Summary), @r"
         Group: readers, Stable, 1 member
-        Lag: 9 messages, unknown for 3 partitions (to the last stable offset)
-        Lost: 2 offsets, deleted before being read
           topic   partition  committed  end     lag  seconds  lost
           orders          0          9    9       0      0.0     0
           orders          1          3    9       6      2.5     2  3 offsets in open transactions
@@ -241,22 +264,50 @@ mod tests {
           orders          4          7    9       2        -     0
           orders          5          7    -       -        -     -  partition does not exist
           orders          6          8    9       1        -     0  timestamp 1 h in the future
+        Lost: 2 offsets, deleted before being read
+        Lag: 9 messages, unknown for 3 partitions (to the last stable offset)
         ");
         let share = GroupSample { kind: Some(GroupKind::Share), ..sample(0, vec![]) };
         let share = GroupLag::of(&share, None);
         assert_eq!(
-            lag_report(std::slice::from_ref(&share)),
+            lag_report(std::slice::from_ref(&share), Detail::Summary),
             "Group: readers, a share group, which commits no offsets\n"
         );
         assert!(lag_line(&share).ends_with("readers: a share group, which commits no offsets"));
     }
 
     #[test]
+    fn many_partitions_without_lag_are_counted() {
+        let report = |count: i32, lagging: i32, detail| {
+            let committed = |number| if number < lagging { 4 } else { 9 };
+            let partitions = (0..count).map(|number| {
+                partition("orders", number, Some(committed(number)), [0, 9, 9], NextRecord::Timestamp(0))
+            });
+            lag_report(&[GroupLag::of(&sample(1_000, partitions.collect()), None)], detail)
+        };
+        insta::assert_snapshot!(report(200, 1, Detail::Summary), @r"
+        Group: readers, Stable, 1 member
+          topic   partition  committed  end  lag  seconds  lost
+          orders          0          4    9    5      1.0     0
+          199 more partitions without lag; --full shows them
+        Lag: 5 messages, 1 s behind (to the last stable offset)
+        ");
+        let none = "1 member\n  200 partitions without lag; --full shows them\nLag: 0 messages, 0 s behind";
+        assert!(report(200, 0, Detail::Summary).contains(none), "{}", report(200, 0, Detail::Summary));
+        for (count, detail) in [(12, Detail::Summary), (13, Detail::Full)] {
+            let text = report(count, 0, detail);
+            assert_eq!(text.matches("\n  orders ").count(), usize::try_from(count).expect("a count"), "{text}");
+            assert!(!text.contains("--full"), "{text}");
+        }
+        assert_eq!(report(13, 0, Detail::Summary).matches("\n  orders ").count(), 0);
+    }
+
+    #[test]
     fn assigned_partitions_have_their_member() {
         let owner = Owner {
-            member_id: "rdkafka-5f\u{1b}".to_owned(),
+            member_id: "rdkafka-5f7c2d1b-4a16-9e0b-3c4d5e6f7a8b".to_owned(),
             instance_id: None,
-            client_id: "foodstream".to_owned(),
+            client_id: "food\u{1b}".to_owned(),
             host: "/192.0.2.7".to_owned(),
         };
         let fixed = Owner { instance_id: Some("one".to_owned()), ..owner.clone() };
@@ -266,15 +317,16 @@ mod tests {
             .collect();
         (partitions[0].owner, partitions[1].owner) = (Some(owner), Some(fixed));
         let group = [GroupLag::of(&sample(0, partitions), None)];
-        insta::assert_snapshot!(lag_report(&group), @r"
+        insta::assert_snapshot!(lag_report(&group, Detail::Summary), @r"
         Group: readers, Stable, 1 member
+          topic   partition  committed  end  lag  seconds  lost  owner                 host        client
+          orders          0          9    9    0      0.0     0  rdkafka-5f…d5e6f7a8b  /192.0.2.7  food\u{1b}
+          orders          1          9    9    0      0.0     0  one                   /192.0.2.7  food\u{1b}
+          orders          2          9    9    0      0.0     0  -                     -           -
+          orders          3          -    9    -        -     -  -                     -           -           no commit
         Lag: 0 messages, 0 s behind, unknown for 1 partition (to the last stable offset)
-          topic   partition  committed  end  lag  seconds  lost  owner             host        client
-          orders          0          9    9    0      0.0     0  rdkafka-5f\u{1b}  /192.0.2.7  foodstream
-          orders          1          9    9    0      0.0     0  one               /192.0.2.7  foodstream
-          orders          2          9    9    0      0.0     0  -                 -           -
-          orders          3          -    9    -        -     -  -                 -           -           no commit
         ");
+        assert!(lag_report(&group, Detail::Full).contains("  rdkafka-5f7c2d1b-4a16-9e0b-3c4d5e6f7a8b  "));
     }
 
     #[test]
@@ -319,7 +371,7 @@ mod tests {
             GroupLag::of(&sample(0, vec![partition("\u{1b}[2J", 0, None, [0, 0, 0], NextRecord::Unknown)]), None);
         group.group = "a\u{1b}[31m\n".to_owned();
         group.state = "\u{9b}".to_owned();
-        for text in [lag_report(std::slice::from_ref(&group)), lag_line(&group)] {
+        for text in [lag_report(std::slice::from_ref(&group), Detail::Summary), lag_line(&group)] {
             assert!(!text.chars().any(|character| character.is_control() && character != '\n'), "{text:?}");
         }
     }

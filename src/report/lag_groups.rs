@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
+use super::Detail;
 use super::lag::{group_text, lag_line, time, total};
 use super::text_table::{Align, TextTable};
 use crate::lag::{GroupKind, GroupLag};
@@ -25,7 +26,7 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
     let sorted = by_lag(groups);
     if full {
         for group in sorted {
-            writeln!(out, "{}", group_text(group))?;
+            writeln!(out, "{}", group_text(group, Detail::Full))?;
         }
     } else {
         let with_lag = groups.iter().filter(|group| !is_without_lag(group)).count();
@@ -194,7 +195,8 @@ mod tests {
         1970-01-01T00:00:30.000Z 7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         ");
         let full = lag_groups_report(&groups, true);
-        assert!(full.starts_with("Group: far\\u{1b}[2J, Stable, 2 members\nLag: 2,000 messages"), "{full}");
+        assert!(full.starts_with("Group: far\\u{1b}[2J, Stable, 2 members\n  topic "), "{full}");
+        assert!(full.contains("\nLag: 2,000 messages, 30 s behind (to the last stable offset)\n\nGroup: "), "{full}");
         assert_eq!(full.lines().filter(|line| line.starts_with("Group: ")).count(), 7);
     }
 

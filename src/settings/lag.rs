@@ -18,7 +18,7 @@ pub struct LagSettings {
     pub groups: Vec<String>,
     /// Every group of the cluster.
     pub all_groups: bool,
-    /// Show the partitions of each group, and groups without lag.
+    /// Show all partitions of each group, and groups without lag.
     pub full: bool,
     /// Topics; empty for all with offsets of a group.
     pub topics: Vec<TopicChoice>,
@@ -131,7 +131,7 @@ mod tests {
         };
         assert!(refused(&["--watch", "-5"]).contains("'-5' for '--watch"), "{}", refused(&["--watch", "-5"]));
         assert!(refused(&["--all-groups", "--group", "x"]).contains("cannot be used with"));
-        assert!(refused(&["--full"]).contains("--all-groups"));
+        assert!(resolve(&["--full"]).expect("resolved").full);
     }
 
     #[test]

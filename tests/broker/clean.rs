@@ -1,8 +1,6 @@
 //! `clean`: deletes exactly its prefix, refuses groups with members, and can be repeated after a kill.
 
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::process::{Command, Stdio};
 
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
@@ -11,6 +9,7 @@ use serde_json::Value;
 
 use super::Case;
 use super::group_member::GroupMember;
+use super::pseudo_terminal::{Ended, PseudoTerminal};
 use super::support::{TestEnv, until};
 
 pub const CASES: &[Case] = &[
@@ -190,43 +189,27 @@ fn killed(env: &TestEnv) {
     finishes("with half the topics");
 }
 
-/// Runs the program at a terminal of `script` (util-linux) with this input; `None` without `script`.
-fn at_a_terminal(env: &TestEnv, args: &str, typed: &str) -> Option<(Option<i32>, String)> {
-    let line = format!("{} {args} -b {} --prefix {}", env!("CARGO_BIN_EXE_foodstream"), env.broker, env.prefix);
-    let mut child = Command::new("script")
-        .args(["-qec", &line, "/dev/null"])
-        .current_dir(env.dir())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .ok()?;
-    // The terminal buffers the input until it is read.
-    let mut stdin = child.stdin.take().expect("piped");
-    let mut shown = String::new();
-    let mut stdout = std::io::BufReader::new(child.stdout.take().expect("piped"));
-    // It shows its prompt or ends.
-    let mut byte = [0];
-    while !shown.ends_with("[y/N] ") && std::io::Read::read(&mut stdout, &mut byte).expect("read") > 0 {
-        shown.push(char::from(byte[0]));
-    }
-    stdin.write_all(typed.as_bytes()).expect("typed");
-    std::io::Read::read_to_string(&mut stdout, &mut shown).expect("read");
-    let code = child.wait().expect("ended").code();
-    drop(stdin);
-    Some((code, shown))
+/// Runs the program on a terminal, with this answer to its prompt.
+fn at_a_terminal(env: &TestEnv, args: &str, answer: &str) -> Ended {
+    let mut command = env.command(args);
+    command.env("TERM", "xterm-256color");
+    let terminal = PseudoTerminal::start(command, None, 24, 120);
+    terminal.until("it asks", |text| text.trim_end().ends_with("[y/N]"));
+    terminal.press(answer.as_bytes());
+    terminal.end()
 }
 
 fn asks(env: &TestEnv) {
     sketch(env);
     let all = topics(env);
     for (typed, expected) in [("no\n", 7), ("\n", 7), ("yes, but\n", 7), ("\u{3}", 130)] {
-        let Some((code, shown)) = at_a_terminal(env, "clean", typed) else { return };
+        let Ended { code, text: shown, .. } = at_a_terminal(env, "clean", typed);
         assert_eq!(code, Some(expected), "{typed:?}: {shown}");
         assert!(shown.contains("Delete 2 topics and 1 group with --prefix"), "{shown}");
         assert!(shown.contains(&env.topic("order-events")), "the topics are listed before the prompt: {shown}");
         assert_eq!(topics(env), all, "{typed:?}");
     }
-    let (code, shown) = at_a_terminal(env, "clean", "Yes\n").expect("as before");
+    let Ended { code, text: shown, .. } = at_a_terminal(env, "clean", "Yes\n");
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains("Deleted: 2 topics with "), "{shown}");
     assert_eq!(topics(env), Vec::<String>::new());

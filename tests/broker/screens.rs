@@ -21,6 +21,7 @@ pub const CASES: &[Case] = &[
     ("screens::each_end_restores_the_terminal", ends),
     ("screens::ctrl_z_leaves_and_fg_returns", job_control),
     ("screens::outage_is_marked_with_a_growing_age", outage),
+    ("screens::second_ctrl_c_restores_the_terminal_at_once", second_interrupt),
     ("screens::no_escapes_for_dumb_terminals_and_pipes", plain),
 ];
 
@@ -306,6 +307,26 @@ fn outage(env: &TestEnv) {
     assert!(terminal.is_alternate());
     terminal.press(b"q");
     assert_eq!(terminal.end().code, Some(0));
+}
+
+/// The end of a command waits for its last commit. A second Ctrl-C does not, and restores the terminal as well.
+fn second_interrupt(env: &TestEnv) {
+    env.run("produce --count 3000 --seed 7 --partitions 4").expect(0);
+    let proxy = Proxy::new(&env.broker);
+    let behind = env.through(&proxy.address());
+    let terminal = start(&behind, "analytics --every 100ms --throttle 200/s", 24, 100);
+    until("the state is written", || {
+        let has_state = env.topics().contains(&env.topic("analytics-state"));
+        (has_state && env.watermarks("analytics-state").iter().any(|(_, end)| *end > 0)).then_some(())
+    });
+    proxy.stall();
+    // A connection that is open but silent is an outage as well.
+    terminal.until("the numbers are marked", |text| text.contains("stale: no answer from the cluster for "));
+    terminal.press(&[3]);
+    terminal.until("the footer says that the end waits", |text| text.ends_with("ending (Ctrl-C again: at once)"));
+    assert!(terminal.is_alternate());
+    terminal.press(&[3]);
+    assert_eq!(terminal.end().code, Some(130));
 }
 
 fn plain(env: &TestEnv) {

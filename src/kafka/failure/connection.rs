@@ -69,14 +69,12 @@ pub(super) fn no_address(faults: &[ConnectionFault]) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::test_support::{Message, assert_failures, connection};
     use super::*;
     use crate::kafka::BUILD_WITH_TLS;
     use crate::kafka::connection_fault::{confirm, parse};
 
-    /// Messages of librdkafka 2.12 about an Apache Kafka 4.1, the properties, and the failure.
-    const SAID: &[(&str, &str, &str)] = &[
+    const MESSAGES: &[Message] = &[
         (
             "[thrd:sasl_ssl://k:2/bootstrap]: sasl_ssl://k:2/bootstrap: SASL authentication error: Authentication failed during authentication due to invalid credentials with SASL mechanism SCRAM-SHA-512 (after 322ms in state AUTH_REQ, 1 identical error(s) suppressed)",
             "security.protocol=sasl_ssl sasl.mechanism=SCRAM-SHA-512 sasl.username=ann",
@@ -109,23 +107,9 @@ mod tests {
         ),
     ];
 
-    fn connection(properties: &str) -> Connection {
-        let properties = properties.split_whitespace().filter_map(|word| word.split_once('='));
-        let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Connection::new(properties, Duration::from_secs(1))
-    }
-
     #[test]
     fn each_message_becomes_a_failure_with_a_fix() {
-        for (said, properties, expected) in SAID {
-            let fault = parse(said).expect(said);
-            let failure = failure(&fault, &connection(properties));
-            let text = format!("{} {failure}", failure.code.number());
-            assert!(text.starts_with(expected), "{said}\nbecame\n{text}\nand not\n{expected}");
-            // Error events have no thread name.
-            let event = said.split_once("]: ").map(|(_, event)| event).filter(|event| event.contains("://k"));
-            assert!(event.is_none_or(|event| parse(event) == Some(fault)), "{said}");
-        }
+        assert_failures(MESSAGES, failure);
     }
 
     /// A hint does not lead to a second refusal.

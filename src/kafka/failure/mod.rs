@@ -2,6 +2,8 @@
 
 mod authorization;
 mod connection;
+#[cfg(test)]
+mod test_support;
 #[cfg(feature = "tls")]
 mod tls;
 

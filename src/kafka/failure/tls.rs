@@ -83,13 +83,11 @@ fn host(address: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::test_support::{Message, assert_failures, connection};
     use super::*;
-    use crate::kafka::connection_fault::{FaultKind, parse};
+    use crate::kafka::connection_fault::FaultKind;
 
-    /// Messages of librdkafka 2.12 about an Apache Kafka 4.1, the properties, and the failure.
-    const SAID: &[(&str, &str, &str)] = &[
+    const MESSAGES: &[Message] = &[
         (
             "[thrd:ssl://[::1]:2/bootstrap]: ssl://[::1]:2/bootstrap: SSL handshake failed: error:0A000086:SSL routines::certificate verify failed: broker certificate could not be verified, verify that ssl.ca.location is correctly configured or root CA certificates are installed (install ca-certificates package) (after 22ms in state SSL_HANDSHAKE, 1 identical error(s) suppressed)",
             "security.protocol=ssl",
@@ -112,21 +110,12 @@ mod tests {
         ),
     ];
 
-    fn connection(properties: &str) -> Connection {
-        let properties = properties.split_whitespace().filter_map(|word| word.split_once('='));
-        let properties = properties.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        Connection::new(properties, Duration::from_secs(1))
-    }
-
     #[test]
     fn each_message_becomes_a_failure_with_a_fix() {
-        for (said, properties, expected) in SAID {
-            let fault = parse(said).expect(said);
-            let FaultKind::Tls(tls) = &fault.kind else { panic!("{said} became {fault:?}") };
-            let failure = failure(tls, &fault.address, &connection(properties));
-            let text = format!("{} {failure}", failure.code.number());
-            assert!(text.starts_with(expected), "{said}\nbecame\n{text}\nand not\n{expected}");
-        }
+        assert_failures(MESSAGES, |fault, connection| {
+            let FaultKind::Tls(tls) = &fault.kind else { panic!("not a fault of TLS: {fault:?}") };
+            failure(tls, &fault.address, connection)
+        });
     }
 
     #[test]

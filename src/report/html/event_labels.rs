@@ -121,6 +121,12 @@ impl Flag {
         }
     }
 
+    /// Whether its name is within a chart of this width, in the widest font.
+    fn is_within(&self, chart_width: f64) -> bool {
+        let width = width_of(&self.text);
+        if self.is_left { self.place - GAP >= width } else { self.place + GAP + width <= chart_width - 1.0 }
+    }
+
     /// Whether these two cannot have these rows: the names overlap, or a line crosses the name of the other. A line
     /// covers its row and all rows below.
     fn is_in_the_way(&self, row: usize, other: &Self, other_row: usize) -> bool {
@@ -214,8 +220,9 @@ fn clusters<'e>(events: &'e [ChartEvent], x: &Scale) -> Vec<(f64, Vec<&'e ChartE
     clusters
 }
 
-/// A flag for each cluster, each in the lowest row in which it fits. Those that matter most come first, and those on the
-/// right before those on the left: their lines then do not cross the names on the left.
+/// A flag for each cluster, each in the lowest row in which it fits: on the right of its line, else on the left. Those
+/// that matter most come first, and those on the right before those on the left: their lines then do not cross the names
+/// on the left.
 fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) -> Vec<Flag> {
     let flag = |(place, events): &(f64, Vec<&ChartEvent>)| {
         let text = fitting(&text(events, detail), width * 0.8);
@@ -224,7 +231,7 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
         let name_width = if has_kill { width_of(&text) } else { width_of(&text) * 0.9 };
         Flag {
             place: *place,
-            is_left: place + GAP + width_of(&text) > width - 1.0,
+            is_left: false,
             width: name_width,
             text,
             row: None,
@@ -239,16 +246,21 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
         order.sort_by_key(|index| u8::MAX - flags[*index].weight);
     }
     for index in order {
-        // A name on the left of its line may have no room there at all.
-        if flags[index].is_left && flags[index].place - GAP < width_of(&flags[index].text) {
-            continue;
+        for is_left in [false, true] {
+            let flag = Flag { is_left, ..flags[index].clone() };
+            if !flag.is_within(width) {
+                continue;
+            }
+            let fits = |row: &usize| {
+                let placed = flags.iter().filter_map(|other| Some((other, other.row?)));
+                !placed.clone().any(|(other, other_row)| flag.is_in_the_way(*row, other, other_row))
+            };
+            let rows = ROWS[usize::from(width < 600.0)];
+            if let Some(row) = (0..rows).find(fits) {
+                flags[index] = Flag { row: Some(row), ..flag };
+                break;
+            }
         }
-        let fits = |row: &usize| {
-            let placed = flags.iter().filter_map(|other| Some((other, other.row?)));
-            !placed.clone().any(|(other, other_row)| flags[index].is_in_the_way(*row, other, other_row))
-        };
-        let rows = ROWS[usize::from(width < 600.0)];
-        flags[index].row = (0..rows).find(fits);
     }
     flags
 }

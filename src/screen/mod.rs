@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{getpgrp, getpid, getsid, kill_process};
@@ -38,6 +38,8 @@ const TICK: Duration = Duration::from_secs(1);
 const KEYS: Duration = Duration::from_millis(50);
 /// How long a message is shown.
 const MESSAGE: Duration = Duration::from_secs(10);
+/// How long a stop by Ctrl-Z may take to begin.
+const STOP: Duration = Duration::from_secs(10);
 /// The most messages that are kept for the end.
 const MAX_MESSAGES: usize = 200;
 
@@ -125,13 +127,7 @@ pub fn keeps_message(text: &str) -> bool {
 
 /// Restores the terminal at once, from any thread: before the process exits, and before it reports a panic.
 pub fn restore() {
-    let current = match CURRENT.try_lock() {
-        Ok(mut current) => current.take(),
-        Err(TryLockError::Poisoned(error)) => error.into_inner().take(),
-        // For a moment, while the screen is opened, closed or gets a message.
-        Err(TryLockError::WouldBlock) => lock(&CURRENT).take(),
-    };
-    let Some(shared) = current else { return };
+    let Some(shared) = lock(&CURRENT).take() else { return };
     shared.has_ended.store(true, Ordering::Relaxed);
     if shared.terminal.leave_at_once() {
         shared.print_messages();
@@ -267,19 +263,8 @@ fn start_signals() -> io::Result<()> {
 async fn handle_signals([mut stopped, mut continued, mut quit]: [unix::Signal; 3]) {
     loop {
         tokio::select! {
-            _ = stopped.recv() => if can_stop() {
-                let current = lock(&CURRENT).clone();
-                if let Some(shared) = &current {
-                    shared.terminal.suspend();
-                }
-                stop();
-                // The process may run on for a moment after it has sent the signal.
-                drop(timeout(TICK, continued.recv()).await);
-                if let Some(shared) = &current {
-                    shared.terminal.resume();
-                    shared.changed.notify_one();
-                }
-            },
+            // In this order: an old SIGCONT must not end the wait after the next stop.
+            biased;
             _ = continued.recv() => {
                 let current = lock(&CURRENT).clone();
                 if let Some(shared) = current {
@@ -287,6 +272,21 @@ async fn handle_signals([mut stopped, mut continued, mut quit]: [unix::Signal; 3
                     shared.changed.notify_one();
                 }
             }
+            _ = stopped.recv() => if can_stop() {
+                let current = lock(&CURRENT).clone();
+                if let Some(shared) = &current {
+                    shared.terminal.suspend();
+                }
+                if stop() {
+                    // The process may run on for a moment after it has sent the signal. The time passes during the stop
+                    // too, so the wait may end before SIGCONT arrives here.
+                    drop(timeout(STOP, continued.recv()).await);
+                }
+                if let Some(shared) = &current {
+                    shared.terminal.resume();
+                    shared.changed.notify_one();
+                }
+            },
             _ = quit.recv() => abort(),
         }
     }
@@ -299,9 +299,10 @@ fn can_stop() -> bool {
 }
 
 /// Stops this process as Ctrl-Z does. The default action cannot be used: a handler has replaced it.
-fn stop() {
-    // It fails without the right to send signals, as in a sandbox.
-    let _has_stopped = kill_process(getpid(), rustix::process::Signal::STOP);
+///
+/// Returns `false` without the right to send signals, as in a sandbox.
+fn stop() -> bool {
+    kill_process(getpid(), rustix::process::Signal::STOP).is_ok()
 }
 
 /// Ctrl-\ asks for an abort with a core file.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, TryLockError};
 use std::time::Duration;
 
 use console::{Style, Term};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
@@ -194,21 +195,20 @@ impl Terminal {
     pub fn leave_at_once(&self) -> bool {
         let deadline = Deadline::after(WAIT);
         loop {
-            match self.picture.try_lock() {
-                Ok(mut picture) => {
-                    picture.has_ended = true;
-                    self.take_off(&mut picture);
-                    return true;
-                }
-                Err(TryLockError::Poisoned(error)) => {
-                    let mut picture = error.into_inner();
-                    picture.has_ended = true;
-                    self.take_off(&mut picture);
-                    return true;
-                }
-                Err(TryLockError::WouldBlock) if deadline.has_passed() => break,
-                Err(TryLockError::WouldBlock) => clock::pause(Duration::from_millis(5)),
+            let picture = match self.picture.try_lock() {
+                Ok(picture) => Some(picture),
+                Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            if let Some(mut picture) = picture {
+                picture.has_ended = true;
+                self.take_off(&mut picture);
+                return true;
             }
+            if deadline.has_passed() {
+                break;
+            }
+            clock::pause(Duration::from_millis(5));
         }
         // Either the terminal takes no bytes, or the thread that draws has a panic.
         let takes_bytes = !self.is_writing.load(Ordering::Relaxed);
@@ -244,6 +244,8 @@ impl Terminal {
         }
         let Some(mut modes) = saved.clone() else { return };
         modes.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
+        // Otherwise Ctrl-C and Ctrl-Z discard output that the terminal has not read: lines that are not drawn again.
+        modes.local_modes |= LocalModes::NOFLSH;
         // A read returns at once, even without a key.
         modes.special_codes[SpecialCodeIndex::VMIN] = 0;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
@@ -265,18 +267,26 @@ impl Terminal {
     pub fn reads_quit(&self) -> bool {
         // While the lock is held, Ctrl-Z is not handled, so the process stays in the foreground until the read is done.
         let picture = lock(&self.picture);
-        // Without the modes of the screen, a read waits for a line.
-        let modes = lock(&self.modes);
-        if !picture.is_shown || modes.is_none() || !self.is_foreground() {
+        if !picture.is_shown || !self.is_foreground() {
             return false;
         }
         let (mut keys, mut ends) = ([0; 64], false);
-        loop {
-            let read = rustix::io::read(io::stdin(), &mut keys).unwrap_or(0);
-            ends |= keys[..read].iter().any(|key| matches!(key, b'q' | b'Q'));
-            if read < keys.len() {
-                return ends;
+        // Another program may have changed the modes, during a stop that could not be handled (SIGSTOP): a read could
+        // then wait for a line.
+        while is_readable() {
+            match rustix::io::read(io::stdin(), &mut keys) {
+                Ok(read) if read > 0 => ends |= keys[..read].iter().any(|key| matches!(key, b'q' | b'Q')),
+                // The terminal was closed.
+                _ => break,
             }
         }
+        ends
     }
+}
+
+/// Whether a read of stdin returns at once.
+fn is_readable() -> bool {
+    let stdin = io::stdin();
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use regex_lite::Regex;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::Case;
 use super::proxy::Proxy;
@@ -20,6 +20,7 @@ pub const CASES: &[Case] = &[
     ("screens::scenario_fits_at_each_size", scenario),
     ("screens::each_end_restores_the_terminal", ends),
     ("screens::ctrl_z_leaves_and_fg_returns", job_control),
+    ("screens::a_stop_that_cannot_be_handled_leaves_the_keys_working", sigstop),
     ("screens::outage_is_marked_with_a_growing_age", outage),
     ("screens::second_ctrl_c_restores_the_terminal_at_once", second_interrupt),
     ("screens::no_escapes_for_dumb_terminals_and_pipes", plain),
@@ -239,6 +240,14 @@ fn ends(env: &TestEnv) {
     assert!(text.contains("error: --fail-if"), "{text}");
 }
 
+/// A shell on a terminal.
+fn shell(env: &TestEnv) -> PseudoTerminal {
+    let mut shell = Command::new("bash");
+    shell.args(["--norc", "--noprofile", "-i"]).current_dir(env.dir());
+    shell.env("PS1", "$ ").env("TERM", "xterm-256color").env_remove("NO_COLOR").env("HISTFILE", "");
+    PseudoTerminal::start(shell, None, 24, 120)
+}
+
 fn job_control(env: &TestEnv) {
     let group = readers(env);
     let proxy = Proxy::new(&env.broker);
@@ -248,10 +257,7 @@ fn job_control(env: &TestEnv) {
         let before = samples();
         until("samples are taken", || (samples() > before + 8).then_some(()));
     };
-    let mut shell = Command::new("bash");
-    shell.args(["--norc", "--noprofile", "-i"]).current_dir(env.dir());
-    shell.env("PS1", "$ ").env("TERM", "xterm-256color").env_remove("NO_COLOR").env("HISTFILE", "");
-    let terminal = PseudoTerminal::start(shell, None, 24, 120);
+    let terminal = shell(env);
     let run = format!("{} lag -b {} --group {group} --watch 200ms", env!("CARGO_BIN_EXE_foodstream"), proxy.address());
     terminal.press(format!("{run}; echo ended with $?\n").as_bytes());
     terminal.until("the screen is shown", |text| text.ends_with(FOOTER));
@@ -280,6 +286,38 @@ fn job_control(env: &TestEnv) {
     terminal.press(b"fg\n");
     terminal.until("the screen is shown", |text| text.ends_with(FOOTER));
     terminal.press(b"q");
+    terminal.until("the result is printed", |text| text.contains("Group: ") && !text.contains(FOOTER));
+    terminal.press(b"exit\n");
+    assert_eq!(terminal.end().code, Some(0));
+}
+
+/// After SIGSTOP, the shell sets its own modes, in which a read of the keys waits for a line.
+fn sigstop(env: &TestEnv) {
+    if cfg!(not(target_os = "linux")) {
+        return;
+    }
+    let group = readers(env);
+    let terminal = shell(env);
+    let run = format!("{} lag -b {} --group {group} --watch 200ms", env!("CARGO_BIN_EXE_foodstream"), env.broker);
+    terminal.press(format!("{run} & echo \"pid=$!;\"\n").as_bytes());
+    let pid = |text: &str| text.rsplit_once("pid=")?.1.split_once(';')?.0.parse().ok().and_then(Pid::from_raw);
+    let text = terminal.until("the process has started", |text| pid(text).is_some());
+    let pid = pid(&text).expect("a process id");
+    let is_stopped = || {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+        stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+    };
+    terminal.press(b"fg\n");
+    terminal.until("the screen is shown", |text| text.ends_with(FOOTER));
+    for _ in 0..3 {
+        kill_process(pid, Signal::STOP).expect("signalled");
+        until("the process has stopped", || is_stopped().then_some(()));
+        terminal.press(b"fg\n");
+        until("the process continues", || (!is_stopped()).then_some(()));
+        until("keys are read", || terminal.reads_keys().then_some(()));
+    }
+    terminal.press(b"q");
+    until("the screen is left", || (!terminal.is_alternate()).then_some(()));
     terminal.until("the result is printed", |text| text.contains("Group: ") && !text.contains(FOOTER));
     terminal.press(b"exit\n");
     assert_eq!(terminal.end().code, Some(0));

@@ -23,6 +23,9 @@ archive() {
   tar --create --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --directory="$folder" "$@"
 }
 
+# The documentation, and what it links to besides `scenarios`.
+readonly DOCUMENTS=(README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE-APACHE LICENSE-MIT docs schemas)
+
 # Documentation of the binary by itself, and the tree of /usr that .deb and .rpm install.
 stage() {
   local usr=$scratch/stage/usr shell page
@@ -37,8 +40,8 @@ stage() {
   install -D -m 644 "$scratch/completions/fish" "$usr/share/fish/vendor_completions.d/foodstream.fish"
   mkdir -p "$usr/share/foodstream" "$usr/share/doc/foodstream"
   cp -r scenarios "$usr/share/foodstream/"
-  # The README links to docs/.
-  cp -r README.md docs "$usr/share/doc/foodstream/"
+  cp -r "${DOCUMENTS[@]}" "$usr/share/doc/foodstream/"
+  ln -s ../../foodstream/scenarios "$usr/share/doc/foodstream/scenarios"
   cp "$scratch/licences/THIRD-PARTY-LICENSES" "$usr/share/doc/foodstream/"
 }
 
@@ -50,8 +53,7 @@ make_archive() {
   cp "$scratch/completions/zsh" "$top/completions/_foodstream"
   cp "$scratch/completions/fish" "$top/completions/foodstream.fish"
   cp "$scratch"/man1/*.1 "$top/man/man1/"
-  # The README links to docs/.
-  cp -r README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT "$scratch/licences/THIRD-PARTY-LICENSES" docs scenarios "$top/"
+  cp -r "${DOCUMENTS[@]}" scenarios "$scratch/licences/THIRD-PARTY-LICENSES" "$top/"
   settle "$top"
   archive "$scratch/archive" "$name" | gzip -9n >"$out/$name.tar.gz"
 }

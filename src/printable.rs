@@ -19,6 +19,16 @@ pub fn path(path: &Path) -> String {
     printable(&path.display().to_string()).into_owned()
 }
 
+/// A word of a command line for a POSIX shell, in quotes where it needs them. It escapes nothing.
+#[must_use]
+pub fn shell_word(word: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,%+@".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        return Cow::Borrowed(word);
+    }
+    Cow::Owned(format!("'{}'", word.replace('\'', r"'\''")))
+}
+
 /// A line of this program that may contain foreign text. Line breaks are escaped too.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {

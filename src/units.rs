@@ -86,7 +86,8 @@ pub fn duration(duration: Duration) -> String {
 }
 
 /// Parses a duration: a number with units, as in `500ms` or `1h30m`, or a number of seconds without one, as in `5` or
-/// `0.5`. Every duration that a user writes follows this rule.
+/// `0.5`. Every duration that a user writes follows this rule, except in `--fail-if`, where a number without a unit is
+/// messages.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     // A number after another unit stays an error: `1h30` could mean minutes or seconds.

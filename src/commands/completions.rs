@@ -96,9 +96,7 @@ fn needed(shell: Shell, path: &Path) -> String {
 
 /// The path as a word of a shell.
 fn quoted(path: &Path) -> String {
-    let text = printable::path(path);
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "/._-+".contains(character);
-    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    printable::shell_word(&printable::path(path)).into_owned()
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(2);
 /// The most groups that an error lists.
 const MAX_LISTED: usize = 10;
 
-/// The most time for the age of unread records in a single sample of all groups, in which many groups may have
+/// The time after which a single sample of all groups reads no more ages of unread records: many groups may have
 /// different positions in one partition.
 const AGES_OF_ALL_GROUPS: Duration = Duration::from_secs(5);
 
@@ -212,10 +212,8 @@ impl<'a> Watch<'a> {
         self.timeout = (self.timeout * 2).min(self.context.common.connection.timeout);
         sampler.set_timeout(self.timeout);
         let console = &self.context.console;
-        let open = if self.context.common.json {
-            true
-        } else if console.has_result_screen() {
-            // It shows the age of the last sample itself.
+        // A screen shows the age of the last sample itself.
+        let open = if self.context.common.json || self.screen.is_some() {
             true
         } else if self.settings.all_groups {
             let lines = report::lag_groups_lines(&self.shown());
@@ -489,9 +487,9 @@ fn listed(groups: &[String]) -> String {
 }
 
 fn met(condition: Condition, group: &GroupLag) -> String {
-    format!("--fail-if {condition} is met for {}: {}", report::printable(&group.group), report::lag_total(group))
+    format!("--fail-if {condition} is met for {}: {}", report::lag_group_name(group), report::lag_total(group))
 }
 
 fn unknown(condition: Condition, group: &GroupLag, blind: UnknownReason) -> String {
-    format!("--fail-if {condition} cannot be evaluated for {}: {blind}", report::printable(&group.group))
+    format!("--fail-if {condition} cannot be evaluated for {}: {blind}", report::lag_group_name(group))
 }

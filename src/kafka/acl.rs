@@ -4,6 +4,8 @@ use std::fmt;
 
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
+use crate::printable::shell_word;
+
 /// The resource of a permission, as in Kafka's ACLs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resource {
@@ -27,10 +29,10 @@ impl Resource {
     /// The arguments of `kafka-acls` for this resource.
     fn arguments(&self) -> String {
         match self {
-            Self::Topic(name) => format!("--topic {}", quoted(name)),
-            Self::Group(name) => format!("--group {}", quoted(name)),
+            Self::Topic(name) => format!("--topic {}", shell_word(name)),
+            Self::Group(name) => format!("--group {}", shell_word(name)),
             Self::TransactionalIds(start) => {
-                format!("--transactional-id {} --resource-pattern-type prefixed", quoted(start))
+                format!("--transactional-id {} --resource-pattern-type prefixed", shell_word(start))
             }
         }
     }
@@ -86,7 +88,7 @@ impl Permission {
             self.operations.iter().map(|operation| format!("--operation {operation}")).collect();
         format!(
             "kafka-acls --bootstrap-server {bootstrap} --command-config ADMIN.properties --add --allow-principal {} {} {}",
-            quoted(principal),
+            shell_word(principal),
             operations.join(" "),
             self.resource.arguments()
         )
@@ -98,15 +100,6 @@ impl fmt::Display for Permission {
         let operations: Vec<String> = self.operations.iter().map(Operation::to_string).collect();
         write!(f, "{} on {}", operations.join(" and "), self.resource)
     }
-}
-
-/// The word, quoted for a shell where needed.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:=,@/".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The permissions that may be missing when a call with these `needs` fails with this code. Empty where `needs` is.

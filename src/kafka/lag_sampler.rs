@@ -359,13 +359,12 @@ impl LagSampler {
         &mut self,
         topic_partitions: &BTreeSet<TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, LogBounds>, Error> {
+        let exists = |topics: &BTreeMap<String, i32>, topic_partition: &TopicPartition| {
+            topics.get(&topic_partition.topic).is_some_and(|count| topic_partition.partition < *count)
+        };
         loop {
-            let topics = &self.topics;
-            let exists = |topic_partition: &TopicPartition| {
-                topics.get(&topic_partition.topic).is_some_and(|count| topic_partition.partition < *count)
-            };
             let existing: Vec<TopicPartition> =
-                topic_partitions.iter().filter(|topic_partition| exists(topic_partition)).cloned().collect();
+                topic_partitions.iter().filter(|one| exists(&self.topics, one)).cloned().collect();
             match self.inspector.all_bounds(&existing, MISSING_TOPIC_TIMEOUT) {
                 Ok(found) => {
                     let found = found.into_iter().map(|(log_start, last_stable, high_watermark)| LogBounds {
@@ -378,11 +377,7 @@ impl LagSampler {
                 Err(error) if error.kind() == ErrorKind::Missing => {
                     // A topic was deleted after the topics were listed: list them again and leave it out.
                     self.refresh_topics()?;
-                    let topics = &self.topics;
-                    let still = |topic_partition: &TopicPartition| {
-                        topics.get(&topic_partition.topic).is_some_and(|count| topic_partition.partition < *count)
-                    };
-                    if existing.iter().all(still) {
+                    if existing.iter().all(|one| exists(&self.topics, one)) {
                         return Err(error);
                     }
                 }

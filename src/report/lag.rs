@@ -27,7 +27,7 @@ pub fn lag_report(groups: &[GroupLag], detail: Detail) -> String {
 /// A group in one line.
 #[must_use]
 pub fn lag_line(group: &GroupLag) -> String {
-    let mut line = format!("{} {}: {}", group.at, printable(&group.group), total(group));
+    let mut line = format!("{} {}: {}", group.at, lag_group_name(group), lag_total(group));
     if let Some(rates) = rates(group) {
         // Writing to a string cannot fail.
         write!(line, ", {rates}").unwrap_or_default();
@@ -35,10 +35,10 @@ pub fn lag_line(group: &GroupLag) -> String {
     line
 }
 
-/// The total lag: `1,200 messages, 3.2 s behind`.
+/// The name of a group for people. Old clients can leave it empty.
 #[must_use]
-pub fn lag_total(group: &GroupLag) -> String {
-    total(group)
+pub fn lag_group_name(group: &GroupLag) -> String {
+    if group.group.is_empty() { "\"\"".to_owned() } else { printable(&group.group).into_owned() }
 }
 
 /// A group with its partitions.
@@ -55,9 +55,9 @@ fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Resul
         members => counted(members as u64, "member"),
     };
     if group.kind == Some(GroupKind::Share) {
-        return writeln!(out, "Group: {}, a share group, which commits no offsets", printable(&group.group));
+        return writeln!(out, "Group: {}, a share group, which commits no offsets", lag_group_name(group));
     }
-    writeln!(out, "Group: {}, {}, {members}", printable(&group.group), printable(&group.state))?;
+    writeln!(out, "Group: {}, {}, {members}", lag_group_name(group), printable(&group.state))?;
     write_partitions(out, &group.partitions, detail)?;
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {}, deleted before being read", counted(lost, "offset"))?;
@@ -70,8 +70,8 @@ fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Resul
         Isolation::ReadUncommitted => "to the high watermark",
     };
     match group.messages {
-        Some(_) => writeln!(out, "Lag: {} ({end})", total(group)),
-        None => writeln!(out, "Lag: {}", total(group)),
+        Some(_) => writeln!(out, "Lag: {} ({end})", lag_total(group)),
+        None => writeln!(out, "Lag: {}", lag_total(group)),
     }
 }
 
@@ -143,7 +143,9 @@ fn table_with_members(rows: &[&PartitionLag], detail: Detail) -> String {
     table.to_string()
 }
 
-pub(super) fn total(group: &GroupLag) -> String {
+/// The total lag: `1,200 messages, 3.2 s behind`.
+#[must_use]
+pub fn lag_total(group: &GroupLag) -> String {
     let unknown = counted(group.without_number as u64, "partition");
     let messages = match group.messages {
         None if group.kind.is_some() => return "a share group, which commits no offsets".to_owned(),

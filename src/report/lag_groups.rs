@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
 use super::Detail;
-use super::lag::{group_text, lag_line, time, total};
+use super::lag::{group_text, lag_group_name, lag_line, lag_total, time};
 use super::text_table::{Align, TextTable};
 use crate::lag::{GroupKind, GroupLag};
 use crate::printable::printable;
@@ -89,7 +89,7 @@ fn write_table(out: &mut String, groups: &[&GroupLag]) -> fmt::Result {
         let number = |number: Option<i64>| number.map_or_else(|| "-".to_owned(), grouped);
         table.row([
             // Old clients may have committed offsets for a group with an empty name.
-            if group.group.is_empty() { "\"\"".to_owned() } else { printable(&group.group).into_owned() },
+            lag_group_name(group),
             printable(&group.state).into_owned(),
             if group.kind.is_some() { "-".to_owned() } else { grouped(group.members as u64) },
             number(group.messages),
@@ -108,7 +108,7 @@ fn remark(group: &GroupLag) -> String {
         }
         Some(_) => String::new(),
         None if group.kind == Some(GroupKind::Share) => "share group".to_owned(),
-        None => total(group),
+        None => lag_total(group),
     }
 }
 
@@ -186,14 +186,14 @@ mod tests {
           caught-up     Stable         1      0     0 s     0
         7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         "#);
-        insta::assert_snapshot!(lag_groups_lines(&groups), @r"
+        insta::assert_snapshot!(lag_groups_lines(&groups), @r#"
         1970-01-01T00:00:30.000Z far\u{1b}[2J: 2,000 messages, 30 s behind
         1970-01-01T00:00:30.000Z behind: 10 messages, 30 s behind, unknown for 1 partition
-        1970-01-01T00:00:30.000Z : 1 message, 30 s behind
+        1970-01-01T00:00:30.000Z "": 1 message, 30 s behind
         1970-01-01T00:00:30.000Z partly: 0 messages, 0 s behind, unknown for 1 partition
         1970-01-01T00:00:30.000Z never: unknown for 1 partition
         1970-01-01T00:00:30.000Z 7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
-        ");
+        "#);
         let full = lag_groups_report(&groups, true);
         assert!(full.starts_with("Group: far\\u{1b}[2J, Stable, 2 members\n  topic "), "{full}");
         assert!(full.contains("\nLag: 2,000 messages, 30 s behind (to the last stable offset)\n\nGroup: "), "{full}");

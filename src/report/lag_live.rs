@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lag::{number, remark, time, trend};
+use super::lag::{lag_group_name, number, remark, time, trend};
 use super::text_table::whole;
 use crate::frame::{Age, Cell, Column, Frame, Kind, Rest, Row, Table, Text};
 use crate::lag::{GroupKind, GroupLag, PartitionLag};
@@ -47,7 +47,7 @@ fn group_table(groups: &[GroupLag]) -> Table {
     ];
     let rows = groups.iter().map(|group| {
         let cells = [
-            printable(&group.group).into_owned(),
+            lag_group_name(group),
             count(group.messages),
             group.seconds.map_or_else(String::new, time),
             trend(group).unwrap_or_default(),
@@ -91,7 +91,7 @@ fn partition_table(groups: &[GroupLag]) -> Table {
     ];
     let rows = groups.iter().flat_map(|group| {
         // The only group is named once.
-        let name = if groups.len() > 1 { printable(&group.group).into_owned() } else { String::new() };
+        let name = if groups.len() > 1 { lag_group_name(group) } else { String::new() };
         group.partitions.iter().map(move |partition| row(&name, partition))
     });
     Table { columns, rows: rows.collect(), rest: Rest { which: "more", noun: "partition", unit: Some("message") } }

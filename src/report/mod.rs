@@ -27,7 +27,7 @@ use crate::units;
 pub use crate::printable::printable;
 pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
-pub use lag::{lag_line, lag_report, lag_total};
+pub use lag::{lag_group_name, lag_line, lag_report, lag_total};
 pub(crate) use lag_groups::sort_by_lag;
 pub use lag_groups::{lag_groups_lines, lag_groups_report};
 pub(crate) use lag_live::lag_frame;

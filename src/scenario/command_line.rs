@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::diagnostic::quoted;
+use crate::printable::shell_word;
 
 /// A word of a command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,13 +106,7 @@ pub(super) fn split(line: &str) -> Result<Vec<Word>, SplitError> {
 /// Joins words to a command line, quoted for a POSIX shell and for a script.
 #[must_use]
 pub fn command_line<W: AsRef<str>>(words: &[W]) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:=,%+@".contains(&byte);
-    let typed = words.iter().map(AsRef::as_ref).map(|word| {
-        if !word.is_empty() && word.bytes().all(plain) {
-            return word.to_owned();
-        }
-        format!("'{}'", word.replace('\'', r"'\''"))
-    });
+    let typed = words.iter().map(|word| shell_word(word.as_ref()));
     typed.collect::<Vec<_>>().join(" ")
 }
 

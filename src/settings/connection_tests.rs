@@ -318,6 +318,10 @@ fn tls_needs_its_cargo_feature() {
     let unused =
         resolved.details.iter().filter(|line| line.contains("is not used: security.protocol (-X security.protocol)"));
     assert_eq!(unused.count(), 2, "{:?}", resolved.details);
+    let folder = Folder::with("security.protocol=SASL_PLAINTEXT\nsasl.mechanisms=PLAIN\nsasl.oauthbearer.config=a=b\n");
+    let resolved = folder.resolve(&["-X", "sasl.username=ann", "-X", "sasl.password=secret"]).expect("resolved");
+    let is_named = |line: &String| line.ends_with("sasl.oauthbearer.config is not used: the login is not OAUTHBEARER");
+    assert!(resolved.details.iter().any(is_named), "{:?}", resolved.details);
 }
 
 #[cfg(not(feature = "oidc"))]

@@ -31,18 +31,22 @@ impl NextCommand {
     /// The line of a command on this broker and these topics, if it can be printed.
     #[must_use]
     pub fn on_this_broker(&self, arguments: &[&str]) -> Option<String> {
-        let mut words = vec![self.program.clone()];
-        for argument in arguments {
-            words.push(word(argument)?);
-        }
-        words.extend(self.options.clone()?);
-        Some(words.join(" "))
+        self.line(arguments, self.options.as_deref()?)
     }
 
     /// The line of a command that uses a broker of its own.
     #[must_use]
     pub fn anywhere(&self, arguments: &[&str]) -> Option<String> {
-        Self { program: self.program.clone(), options: Some(Vec::new()) }.on_this_broker(arguments)
+        self.line(arguments, &[])
+    }
+
+    fn line(&self, arguments: &[&str], options: &[String]) -> Option<String> {
+        let mut words = vec![self.program.clone()];
+        for argument in arguments {
+            words.push(word(argument)?);
+        }
+        words.extend_from_slice(options);
+        Some(words.join(" "))
     }
 }
 
@@ -77,11 +81,7 @@ fn word(text: &str) -> Option<String> {
     if printable::line(text) != text {
         return None;
     }
-    let plain = |character: char| character.is_ascii_alphanumeric() || "-_./:,@%+=".contains(character);
-    if !text.is_empty() && text.chars().all(plain) {
-        return Some(text.to_owned());
-    }
-    Some(format!("'{}'", text.replace('\'', r"'\''")))
+    Some(printable::shell_word(text).into_owned())
 }
 
 #[cfg(test)]

@@ -36,14 +36,17 @@ pub(super) fn settle(
     Err(usage(format!("{what}: {reason}")).hint(hint))
 }
 
-/// Removes the properties of TLS, and says so for each.
+/// Removes the properties that need TLS, and says so for each.
 fn unused(properties: &mut Properties) -> Vec<String> {
     let Some(protocol) = properties.get("security.protocol").map(PropertyValue::place) else { return Vec::new() };
-    let keys: Vec<String> =
-        properties.iter().filter(|setting| of_tls(&setting.key).is_some()).map(|setting| setting.key.clone()).collect();
-    let removed = keys.iter().filter_map(|key| properties.take(key));
+    let keys: Vec<(String, &str)> =
+        properties.iter().filter_map(|setting| Some((setting.key.clone(), of_tls(&setting.key)?))).collect();
+    let removed = keys.iter().filter_map(|(key, reason)| Some((properties.take(key)?, *reason)));
     removed
-        .map(|setting| format!("{} is not used: security.protocol ({protocol}) is without TLS", setting.named()))
+        .map(|(setting, reason)| match reason {
+            LOGIN => format!("{} is not used: the login is not OAUTHBEARER", setting.named()),
+            _ => format!("{} is not used: security.protocol ({protocol}) is without TLS", setting.named()),
+        })
         .collect()
 }
 

@@ -3,8 +3,9 @@
 use rdkafka::error::RDKafkaErrorCode as Rd;
 
 use crate::exit::{Code, Failure};
-use crate::kafka::acl::{self, Permission, quoted};
+use crate::kafka::acl::{self, Permission};
 use crate::kafka::connection::Connection;
+use crate::printable::shell_word;
 
 /// The principal that the broker sees, as an ACL names it.
 fn principal(connection: &Connection) -> String {
@@ -29,7 +30,7 @@ pub(super) fn failure(code: Rd, message: &str, needs: &[Permission], connection:
         return Failure::new(Code::Denied, format!("the broker refused {principal}: {message}")).hint(format!(
             "list its ACLs: kafka-acls --bootstrap-server {} --command-config ADMIN.properties --list --principal {}",
             connection.bootstrap(),
-            quoted(&principal)
+            shell_word(&principal)
         ));
     }
     let rights: Vec<String> = missing.iter().map(ToString::to_string).collect();

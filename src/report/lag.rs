@@ -1,26 +1,26 @@
 //! Text report of `lag`: a group with its partitions, and a line per sample of a watch.
 
 use std::fmt::{self, Write};
-use std::time::Duration;
 
 use super::Detail;
-use super::text_table::{Align, TextTable, whole};
-use crate::frame::shorten;
-use crate::lag::{GroupKind, GroupLag, Isolation, PartitionLag, Trend};
+use super::lag_partitions::{time, write_partitions};
+use super::text_table::whole;
+use crate::lag::{GroupKind, GroupLag, Isolation, Trend};
 use crate::printable::printable;
-use crate::units::{counted, duration};
+use crate::units::counted;
 
-/// The most partitions of a group that are listed without [`Detail::Full`] although they have no lag.
+/// The most partitions, of all groups together, that are listed without [`Detail::Full`].
 const ROWS: usize = 12;
 
-/// The most columns for the id of a member or a client without [`Detail::Full`].
-const MEMBER_COLUMNS: usize = 20;
-
-/// Groups with their partitions, and their lag last. In a [`Detail::Summary`], a group with many partitions has only those
-/// with lag or a remark.
+/// Groups with their partitions, and their lag last. In a [`Detail::Summary`], a group with many partitions has only some
+/// of those with lag or a remark.
 #[must_use]
 pub fn lag_report(groups: &[GroupLag], detail: Detail) -> String {
-    let texts: Vec<String> = groups.iter().map(|group| group_text(group, detail)).collect();
+    let most = match detail {
+        Detail::Full => usize::MAX,
+        Detail::Summary => ROWS / groups.len().max(1),
+    };
+    let texts: Vec<String> = groups.iter().map(|group| group_text(group, detail, most)).collect();
     texts.join("\n")
 }
 
@@ -41,15 +41,20 @@ pub fn lag_group_name(group: &GroupLag) -> String {
     if group.group.is_empty() { "\"\"".to_owned() } else { printable(&group.group).into_owned() }
 }
 
-/// A group with its partitions.
-pub(super) fn group_text(group: &GroupLag, detail: Detail) -> String {
+/// A group with all of its partitions.
+pub(super) fn full_group_text(group: &GroupLag) -> String {
+    group_text(group, Detail::Full, usize::MAX)
+}
+
+/// A group with at most this many of its partitions.
+fn group_text(group: &GroupLag, detail: Detail, most: usize) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_group(&mut out, group, detail).unwrap_or_default();
+    write_group(&mut out, group, detail, most).unwrap_or_default();
     out
 }
 
-fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Result {
+fn write_group(out: &mut String, group: &GroupLag, detail: Detail, most: usize) -> fmt::Result {
     let members = match group.members {
         0 => "no members".to_owned(),
         members => counted(members as u64, "member"),
@@ -58,7 +63,7 @@ fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Resul
         return writeln!(out, "Group: {}, a share group, which commits no offsets", lag_group_name(group));
     }
     writeln!(out, "Group: {}, {}, {members}", lag_group_name(group), printable(&group.state))?;
-    write_partitions(out, &group.partitions, detail)?;
+    write_partitions(out, &group.partitions, detail, most)?;
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {}, deleted before being read", counted(lost, "offset"))?;
     }
@@ -73,74 +78,6 @@ fn write_group(out: &mut String, group: &GroupLag, detail: Detail) -> fmt::Resul
         Some(_) => writeln!(out, "Lag: {} ({end})", lag_total(group)),
         None => writeln!(out, "Lag: {}", lag_total(group)),
     }
-}
-
-fn write_partitions(out: &mut String, rows: &[PartitionLag], detail: Detail) -> fmt::Result {
-    let is_listed = |row: &&PartitionLag| {
-        detail == Detail::Full || rows.len() <= ROWS || row.messages != Some(0) || !remark(row).is_empty()
-    };
-    let listed: Vec<&PartitionLag> = rows.iter().filter(is_listed).collect();
-    if !listed.is_empty() {
-        let has_members = listed.iter().any(|row| row.owner.is_some());
-        write!(out, "{}", if has_members { table_with_members(&listed, detail) } else { table(&listed) })?;
-    }
-    let noun = if listed.is_empty() { "partition" } else { "more partition" };
-    match rows.len() - listed.len() {
-        0 => Ok(()),
-        others => writeln!(out, "  {} without lag; --full shows them", counted(others as u64, noun)),
-    }
-}
-
-const COLUMNS: [(&str, Align); 7] = [
-    ("topic", Align::Left),
-    ("partition", Align::Right),
-    ("committed", Align::Right),
-    ("end", Align::Right),
-    ("lag", Align::Right),
-    ("seconds", Align::Right),
-    ("lost", Align::Right),
-];
-
-fn cells(row: &PartitionLag) -> [String; COLUMNS.len()] {
-    [
-        printable(&row.topic).into(),
-        row.partition.to_string(),
-        number(row.committed),
-        number(row.end),
-        if row.beyond_end { "beyond".to_owned() } else { number(row.messages) },
-        row.seconds.map_or_else(|| "-".to_owned(), |seconds| format!("{seconds:.1}")),
-        number(row.lost),
-    ]
-}
-
-fn table(rows: &[&PartitionLag]) -> String {
-    let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
-    let mut table = TextTable::new([topic, partition, committed, end, lag, seconds, lost, ("", Align::Left)]);
-    for row in rows {
-        let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
-        table.row([topic, partition, committed, end, lag, seconds, lost, remark(row)]);
-    }
-    table.to_string()
-}
-
-/// As [`table`], with the member of each partition: the name of a static one, otherwise its id, as in Kafka's tool.
-fn table_with_members(rows: &[&PartitionLag], detail: Detail) -> String {
-    let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
-    let [owner, host, client, remarks] = ["owner", "host", "client", ""].map(|name| (name, Align::Left));
-    let mut table =
-        TextTable::new([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remarks]);
-    for row in rows {
-        let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
-        let text = |text: Option<&String>| match (text.map(|text| printable(text)), detail) {
-            (None, _) => "-".to_owned(),
-            (Some(text), Detail::Full) => text.into_owned(),
-            (Some(text), Detail::Summary) => shorten(&text, MEMBER_COLUMNS),
-        };
-        let [owner, host, client] =
-            [row.instance_id.as_ref().or(row.owner.as_ref()), row.host.as_ref(), row.client_id.as_ref()].map(text);
-        table.row([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remark(row)]);
-    }
-    table.to_string()
 }
 
 /// The total lag: `1,200 messages, 3.2 s behind`.
@@ -174,38 +111,6 @@ pub(super) fn trend(group: &GroupLag) -> Option<String> {
         (Trend::Draining, None) => "draining".to_owned(),
         (Trend::Draining, Some(seconds)) => format!("drained in {}", time(seconds)),
     })
-}
-
-pub(super) fn time(seconds: f64) -> String {
-    if seconds <= 0.0 {
-        return "0 s".to_owned();
-    }
-    let millis = Duration::try_from_secs_f64(seconds.min(1e12)).unwrap_or_default().as_millis();
-    duration(Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX)))
-}
-
-pub(super) fn number(value: Option<i64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
-}
-
-pub(super) fn remark(row: &PartitionLag) -> String {
-    if row.high_watermark.is_none() {
-        return "partition does not exist".to_owned();
-    }
-    if row.committed.is_none() {
-        return "no commit".to_owned();
-    }
-    if row.beyond_end {
-        return "committed beyond the end".to_owned();
-    }
-    let open = match (row.last_stable_offset, row.high_watermark) {
-        (Some(stable), Some(high)) if stable < high => {
-            Some(format!("{} in open transactions", counted(high.saturating_sub(stable), "offset")))
-        }
-        _ => None,
-    };
-    let ahead = row.ahead_seconds.map(|seconds| format!("timestamp {} in the future", time(seconds)));
-    open.into_iter().chain(ahead).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -302,6 +207,41 @@ mod tests {
             assert!(!text.contains("--full"), "{text}");
         }
         assert_eq!(report(13, 0, Detail::Summary).matches("\n  orders ").count(), 0);
+        let text = report(200, 100, Detail::Summary);
+        assert_eq!(text.lines().count(), 1 + 1 + 12 + 1 + 1, "{text}");
+        assert!(text.contains("\n  188 more partitions with 440 messages of lag; --full shows them\n"), "{text}");
+    }
+
+    #[test]
+    fn the_partitions_of_two_groups_fit_on_a_screen() {
+        let committed = |number| [9, 5, 9, 1][usize::try_from(number % 4).expect("small")];
+        let partitions = |count: i32| {
+            (0..count)
+                .map(|number| partition("orders", number, Some(committed(number)), [0, 9, 9], NextRecord::Timestamp(0)))
+        };
+        let groups = [6, 16].map(|count| GroupLag::of(&sample(1_000, partitions(count).collect()), None));
+        insta::assert_snapshot!(lag_report(&groups, Detail::Summary), @r"
+        Group: readers, Stable, 1 member
+          topic   partition  committed  end  lag  seconds  lost
+          orders          0          9    9    0      0.0     0
+          orders          1          5    9    4      1.0     0
+          orders          2          9    9    0      0.0     0
+          orders          3          1    9    8      1.0     0
+          orders          4          9    9    0      0.0     0
+          orders          5          5    9    4      1.0     0
+        Lag: 16 messages, 1 s behind (to the last stable offset)
+
+        Group: readers, Stable, 1 member
+          topic   partition  committed  end  lag  seconds  lost
+          orders          1          5    9    4      1.0     0
+          orders          3          1    9    8      1.0     0
+          orders          5          5    9    4      1.0     0
+          orders          7          1    9    8      1.0     0
+          orders         11          1    9    8      1.0     0
+          orders         15          1    9    8      1.0     0
+          10 more partitions with 8 messages of lag; --full shows them
+        Lag: 48 messages, 1 s behind (to the last stable offset)
+        ");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
-use super::Detail;
-use super::lag::{group_text, lag_group_name, lag_line, lag_total, time};
+use super::lag::{full_group_text, lag_group_name, lag_line, lag_total};
+use super::lag_partitions::time;
 use super::text_table::{Align, TextTable};
 use crate::lag::{GroupKind, GroupLag};
 use crate::printable::printable;
@@ -26,7 +26,7 @@ fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Resul
     let sorted = by_lag(groups);
     if full {
         for group in sorted {
-            writeln!(out, "{}", group_text(group, Detail::Full))?;
+            writeln!(out, "{}", full_group_text(group))?;
         }
     } else {
         let with_lag = groups.iter().filter(|group| !is_without_lag(group)).count();

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::lag::{lag_group_name, number, remark, time, trend};
+use super::lag::{lag_group_name, trend};
+use super::lag_partitions::{number, remark, time};
 use super::text_table::whole;
 use crate::frame::{Age, Cell, Column, Frame, Kind, Rest, Row, Table, Text};
 use crate::lag::{GroupKind, GroupLag, PartitionLag};

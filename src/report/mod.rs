@@ -8,6 +8,7 @@ mod inventory;
 mod lag;
 mod lag_groups;
 mod lag_live;
+mod lag_partitions;
 mod metrics;
 mod metrics_live;
 mod metrics_summary;

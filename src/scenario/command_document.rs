@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::closest_match;
 use super::diagnostic::quoted;
@@ -134,6 +134,12 @@ struct Part {
 pub(super) struct Values(Vec<Part>);
 
 impl Values {
+    /// Those of a measurement that is always a number.
+    pub fn numbers() -> Self {
+        static NUMBER: LazyLock<Value> = LazyLock::new(|| json!({"type": "number"}));
+        Self(vec![Part { schema: &NUMBER, root: &NUMBER }])
+    }
+
     fn of(document: CommandDocument) -> Self {
         let root = document.schema();
         let mut parts = Vec::new();
@@ -214,12 +220,22 @@ impl Values {
         }
         match value {
             Value::Bool(_) => self.kinds().contains("boolean"),
-            Value::String(text) if FixedPoint::of(value).is_none() => {
+            Value::String(text) => {
                 let choices = self.choices();
-                self.kinds().contains("string") && (choices.is_empty() || choices.contains(&text.as_str()))
+                let is_string =
+                    self.kinds().contains("string") && (choices.is_empty() || choices.contains(&text.as_str()));
+                is_string || FixedPoint::of(value).is_some() && self.may_be_number()
             }
             _ => self.may_be_number(),
         }
+    }
+
+    /// Whether a value here may be equal to one there.
+    pub fn may_equal_one_of(&self, other: &Self) -> bool {
+        self.is_open()
+            || other.is_open()
+            || self.may_be_number() && other.may_be_number()
+            || !self.kinds().is_disjoint(&other.kinds())
     }
 
     /// The strings that are possible, if the schema lists them.
@@ -312,8 +328,6 @@ fn referred(reference: &str, root: &'static Value) -> Option<Part> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn mistake(document: CommandDocument, path: &str) -> String {
@@ -410,6 +424,10 @@ mod tests {
         let records = at(CommandDocument::Produce, "acknowledged");
         assert!(records.may_equal(&json!(1)) && !records.may_equal(&json!(true)) && !records.may_equal(&json!("x")));
         assert!(at(CommandDocument::Produce, "partitions").may_have_members());
+        // A string may look like a number, and does not have to be one.
+        let name = at(CommandDocument::Metrics, "by_restaurant.0.restaurant");
+        assert!(name.may_equal(&json!("7")) && name.may_equal(&json!("x")) && !name.may_equal(&json!(7)));
+        assert!(records.may_equal(&json!("1")) && !verdict.may_equal(&json!("1")));
         let note = at(CommandDocument::Plan, "plan.0.note");
         assert!(note.may_equal(&json!("stays")) && !note.may_equal(&json!("stay")) && note.may_have_members());
     }

@@ -158,6 +158,57 @@ fn each_kind_of_mistake_has_a_message() {
 }
 
 #[test]
+fn compared_values_have_the_same_type() {
+    let compared = |value: &str, same_as: &str| {
+        let text = script(&format!(
+            "[[step]]\nname = \"a\"\nrun = \"replay\"\n[[step]]\nname = \"b\"\nrun = \"analytics\"\n\
+             [[expect]]\nstep = \"a\"\nvalue = \"{value}\"\nsame_as = {same_as}\n"
+        ));
+        parse(&text).err().map(|mistakes| mistakes.show("lab.toml")).unwrap_or_default()
+    };
+    for (value, same_as) in [
+        ("records", "{ value = \"after.total_orders\" }"),
+        ("records", "{ step = \"b\", count = \"by_minute\" }"),
+        ("records", "{ value = \"run.exit\" }"),
+        // Money is a string, and is compared as a number.
+        ("after.inventory.reserved_revenue", "{ step = \"b\", value = \"total_orders\" }"),
+        ("after.by_minute", "{ step = \"b\", value = \"by_minute\" }"),
+        ("differences.0.before", "{ value = \"verdict\" }"),
+        ("verdict", "{ value = \"unknown\" }\nwithin = \"1%\""),
+    ] {
+        assert!(!compared(value, same_as).contains("but"), "{}", compared(value, same_as));
+    }
+    insta::assert_snapshot!([
+        compared("verdict", "{ value = \"records\" }"),
+        compared("verdict", "{ step = \"b\", count = \"by_minute\" }"),
+        compared("run.exit", "{ value = \"after.by_minute\" }"),
+        compared("after.by_minute", "{ step = \"b\", value = \"orders_by_minute\" }"),
+        compared("records", "{ value = \"verdict\" }\nwithin = \"1%\""),
+    ].concat(), @r#"
+    lab.toml:12:11: "verdict" is a string, but "records" is an integer
+      12 | same_as = { value = "records" }
+         |           ^^^^^^^^^^^^^^^^^^^^^
+      hint: compare values of the same type
+    lab.toml:12:11: "verdict" is a string, but "count of by_minute" is a number
+      12 | same_as = { step = "b", count = "by_minute" }
+         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      hint: compare values of the same type
+    lab.toml:12:11: "run.exit" is a number, but "after.by_minute" is a list
+      12 | same_as = { value = "after.by_minute" }
+         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      hint: compare values of the same type
+    lab.toml:12:11: "after.by_minute" is a list, but "orders_by_minute" is an object
+      12 | same_as = { step = "b", value = "orders_by_minute" }
+         |           ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+      hint: compare values of the same type
+    lab.toml:12:11: "records" is an integer, but "verdict" is a string
+      12 | same_as = { value = "verdict" }
+         |           ^^^^^^^^^^^^^^^^^^^^^
+      hint: compare values of the same type
+    "#);
+}
+
+#[test]
 fn hostile_scripts_are_rejected() {
     let mut all = Vec::new();
     let mut show = |text: &str| {

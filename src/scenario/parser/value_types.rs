@@ -21,7 +21,6 @@ pub(super) fn check(
     unroller: &Unroller,
     sink: &mut DiagnosticSink<'_>,
 ) {
-    let place = |key: &str| fields.get(key).map_or(fields.span.clone(), toml::Spanned::span);
     let is_total = matches!(measurement.subject, Subject::TotalOf(_));
     for step in measurement.subject.steps() {
         let values = |path: &str| unroller.document(step)?.values_at(path).ok();
@@ -29,20 +28,20 @@ pub(super) fn check(
             Selector::Value(path) => {
                 let Some(values) = values(path) else { continue };
                 if is_total && !values.may_be_number() {
-                    add_up(path, &values, place("value"), sink);
+                    add_up(path, &values, place(fields, "value"), sink);
                 } else if !is_total {
                     condition(path, &values, assertion, fields, sink);
                 }
             }
             Selector::Sum(path) => {
                 if let Some(values) = values(path).filter(|values| !values.may_be_number()) {
-                    add_up(path, &values, place("sum"), sink);
+                    add_up(path, &values, place(fields, "sum"), sink);
                 }
             }
             Selector::Count(path) => {
                 if let Some(values) = values(path).filter(|values| !values.may_have_members()) {
                     let message = format!("{} is {}, which has no members to count", quoted(path), values.kind_names());
-                    sink.add(place("count"), message, "use value = \"…\" for a single value");
+                    sink.add(place(fields, "count"), message, "use value = \"…\" for a single value");
                 }
             }
             Selector::Run(_) | Selector::Lag(_) => {}
@@ -52,7 +51,48 @@ pub(super) fn check(
         && (is_total || !matches!(measurement.selector, Selector::Value(_)))
         && FixedPoint::of(expected).is_none()
     {
-        sink.add(place("equals"), format!("{} is a number", measurement.selector), "compare it with a number");
+        let message = format!("{} is a number", measurement.selector);
+        sink.add(place(fields, "equals"), message, "compare it with a number");
+    }
+    if let Assertion::SameAs(other, within) = assertion {
+        same_as(measurement, other, within.is_some(), place(fields, "same_as"), unroller, sink);
+    }
+}
+
+/// The place of a value, or of the whole expectation without it.
+fn place(fields: &Fields<'_>, key: &str) -> Range<usize> {
+    fields.get(key).map_or(fields.span.clone(), toml::Spanned::span)
+}
+
+/// Reports two values that are never equal.
+fn same_as(
+    one: &Measurement,
+    other: &Measurement,
+    is_within: bool,
+    place: Range<usize>,
+    unroller: &Unroller,
+    sink: &mut DiagnosticSink<'_>,
+) {
+    let (Some(ours), Some(theirs)) = (values_of(one, unroller), values_of(other, unroller)) else { return };
+    let can_hold = if is_within {
+        // That of the expectation itself has been reported.
+        theirs.may_be_number() || !ours.may_be_number()
+    } else {
+        ours.may_equal_one_of(&theirs)
+    };
+    if !can_hold {
+        let [ours, theirs] = [(one, ours), (other, theirs)].map(|(measurement, values)| {
+            format!("{} is {}", quoted(&measurement.selector.to_string()), values.kind_names())
+        });
+        sink.add(place, format!("{ours}, but {theirs}"), "compare values of the same type");
+    }
+}
+
+/// What a measurement may be; `None` if that is not known.
+fn values_of(measurement: &Measurement, unroller: &Unroller) -> Option<Values> {
+    match (&measurement.subject, &measurement.selector) {
+        (Subject::Step(step), Selector::Value(path)) => unroller.document(step)?.values_at(path).ok(),
+        _ => Some(Values::numbers()),
     }
 }
 
@@ -84,6 +124,5 @@ fn condition(path: &str, values: &Values, assertion: &Assertion, fields: &Fields
         },
         _ => format!("it is {}", values.kind_names()),
     };
-    let place = fields.get("equals").map_or(fields.span.clone(), toml::Spanned::span);
-    sink.add(place, format!("{} is never {expected}", quoted(path)), hint.as_str());
+    sink.add(place(fields, "equals"), format!("{} is never {expected}", quoted(path)), hint.as_str());
 }

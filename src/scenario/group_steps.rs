@@ -23,6 +23,12 @@ impl StepOutcome {
         ["--throttle", "--rate"].iter().find_map(|option| value_of(&words, option)).map(str::to_owned)
     }
 
+    /// Whether the process runs this command.
+    #[must_use]
+    pub fn runs(&self, command: &str) -> bool {
+        self.words().first().is_some_and(|first| first == command)
+    }
+
     fn words(&self) -> Vec<String> {
         split(&self.run).unwrap_or_default().into_iter().map(|word| word.text).collect()
     }
@@ -94,6 +100,12 @@ mod tests {
         assert!(!affects("analytics --until-end", "inventory-consumer-group"));
         assert!(affects("replay", "analytics-consumer-group"));
         assert!(!affects("lag", "analytics-consumer-group"));
+    }
+
+    #[test]
+    fn first_word_is_the_command() {
+        assert!(step("x", " 'produce' --count 5").runs("produce") && !step("x", "produce").runs("prod"));
+        assert!(!step("x", "inventory --group produce").runs("produce") && !step("x", "").runs("produce"));
     }
 
     #[test]

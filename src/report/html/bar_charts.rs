@@ -3,7 +3,7 @@
 
 use super::{
     format,
-    minutes_chart::texture,
+    minutes_chart::{AREAS, REJECTED, texture},
     scale::Scale,
     svg::{Anchor, Mark, Point, Size, Svg, fitting, width_of},
     time_axis::TimeAxis,
@@ -76,15 +76,8 @@ pub(super) struct Count {
     pub(super) note: String,
 }
 
-/// Counts as bars, with the texture of an order outcome.
-pub(super) fn counts_chart(
-    id: &str,
-    title: &str,
-    description: &str,
-    counts: &[Count],
-    outcome: usize,
-    size: Size,
-) -> Svg {
+/// Counts of rejected orders as bars.
+pub(super) fn counts_chart(id: &str, title: &str, description: &str, counts: &[Count], size: Size) -> Svg {
     let texts: Vec<_> = counts
         .iter()
         .map(|row| fitting(&format!("{} {}", format::grouped(row.number), row.note), size.width() / 2.0))
@@ -102,9 +95,8 @@ pub(super) fn counts_chart(
         #[allow(clippy::cast_precision_loss, reason = "a coordinate of a chart")]
         let end = x.at(row.number as f64).max(left + 1.0);
         let bar = top + 15.0;
-        let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome % 4];
-        marks.push(Mark::Area { class, at: Point(left, bar), width: end - left, height: BAR });
-        marks.extend(texture(outcome % 4, [left, end], [bar, bar + BAR]));
+        marks.push(Mark::Area { class: AREAS[REJECTED], at: Point(left, bar), width: end - left, height: BAR });
+        marks.extend(texture(REJECTED, [left, end], [bar, bar + BAR]));
         marks.push(Mark::Text { class: "tick", at: Point(end + 6.0, bar + 10.0), anchor: Anchor::Start, text });
         top += ROW;
     }
@@ -163,7 +155,7 @@ mod tests {
             for size in [Size::Wide, Size::Narrow, Size::Half] {
                 let axis = TimeAxis::new(&[], end, "2026-11-22T12:41:07.113Z");
                 let timeline = timeline_chart(("a", "", ""), &spans, &axis, end, size);
-                for svg in [timeline, counts_chart("b", "", "", &counts, 1, size)] {
+                for svg in [timeline, counts_chart("b", "", "", &counts, size)] {
                     prop_assert!(outside(&svg).is_empty(), "{:?}", outside(&svg));
                     prop_assert!(overlapping(&svg).is_empty(), "{:?}", overlapping(&svg));
                 }

@@ -1,6 +1,7 @@
 //! Names of events on a chart, in rows above it: each at a line that leads to its moment.
 
 use super::{
+    format,
     scale::Scale,
     svg::{Anchor, Mark, Point, fitting, width_of},
 };
@@ -40,22 +41,10 @@ pub(super) fn of_group(events: &[RunEvent], steps: &[StepOutcome], group: &str, 
         }
         let starts = matches!(event.kind, EventKind::Started | EventKind::Throttled);
         let rate = step.filter(|_| starts).and_then(StepOutcome::rate_limit);
-        let name: String = short(&printable(name));
-        Some(ChartEvent {
-            at: event.at_seconds,
-            kind: event.kind,
-            name,
-            rate: rate.map(|rate| short(&printable(&rate))),
-        })
+        let short = |text: &str| format::cut_to(&printable(text), NAME);
+        Some(ChartEvent { at: event.at_seconds, kind: event.kind, name: short(name), rate: rate.as_deref().map(short) })
     };
     events.iter().filter_map(chart_event).collect()
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(NAME) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 /// What happened to the process; `None` for events without one.
@@ -152,22 +141,18 @@ impl EventLabels {
     /// Lays out the names on a chart of this width.
     pub(super) fn new(events: &[ChartEvent], x: &Scale, width: f64) -> Self {
         let clusters = clusters(events, x);
-        for detail in [Detail::All, Detail::Rates, Detail::Names, Detail::First, Detail::Short] {
-            let flags = arranged(&clusters, detail, width);
-            let has_room = flags.iter().all(|flag| flag.row.is_some());
-            let is_enough = match detail {
-                Detail::All | Detail::Rates | Detail::Names => has_room,
-                Detail::First => {
-                    flags.iter().all(|flag| flag.row.is_some() || flag.weight < weight(EventKind::Stopped))
-                }
-                Detail::Short => true,
-            };
-            if is_enough {
-                let is_named = |(_, events): &(f64, Vec<&ChartEvent>)| named(events, detail).len() == events.len();
-                return Self { flags, is_complete: has_room && clusters.iter().all(is_named) };
-            }
-        }
-        Self { flags: Vec::new(), is_complete: events.is_empty() }
+        let has_room = |flag: &Flag| flag.row.is_some();
+        let is_enough = |detail: Detail, flag: &Flag| {
+            has_room(flag) || detail == Detail::First && flag.weight < weight(EventKind::Stopped)
+        };
+        let details = [Detail::All, Detail::Rates, Detail::Names, Detail::First].into_iter();
+        let (detail, flags) = details
+            .map(|detail| (detail, arranged(&clusters, detail, width)))
+            .find(|(detail, flags)| flags.iter().all(|flag| is_enough(*detail, flag)))
+            .unwrap_or_else(|| (Detail::Short, arranged(&clusters, Detail::Short, width)));
+        let is_named = |(_, events): &(f64, Vec<&ChartEvent>)| named(events, detail).len() == events.len();
+        let is_complete = flags.iter().all(has_room) && clusters.iter().all(is_named);
+        Self { flags, is_complete }
     }
 
     /// The height of the rows.

@@ -132,7 +132,12 @@ pub(super) fn value(value: &Value) -> String {
 
 /// Text, shortened to fit a cell.
 pub(super) fn cut(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
+    cut_to(text, LONGEST)
+}
+
+/// Text of at most that many characters, and a sign that it was longer.
+pub(super) fn cut_to(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }

@@ -170,10 +170,9 @@ pub(super) fn rise(group: &LagSeries) -> String {
     // A lag that was highest at its first sample only fell.
     let only_fell = known(group).next().is_some_and(|(first, _)| first >= at);
     let again = if only_fell { "" } else { " again" };
-    let end = match (drained(group), known(group).next_back()) {
-        (Some(drained), _) => format!(" and was 0{again} at {}", format::seconds(drained)),
-        (None, Some((_, last))) => format!(", and was {} at the end", format::grouped(last)),
-        (None, None) => String::new(),
+    let end = match drained(group) {
+        Some(drained) => format!(" and was 0{again} at {}", format::seconds(drained)),
+        None => format!(", and was {} at the end", at_the_end(group)),
     };
     format!(
         "The lag of {} {} {} at {}{end}.",
@@ -182,6 +181,11 @@ pub(super) fn rise(group: &LagSeries) -> String {
         units::counted(highest, "message"),
         format::seconds(at)
     )
+}
+
+/// The lag of the last sample.
+fn at_the_end(group: &LagSeries) -> String {
+    group.samples.last().and_then(|sample| sample.messages).map_or_else(|| "unknown".to_owned(), format::grouped)
 }
 
 /// Whether the group has a line to draw: lag, and more than one sample.
@@ -215,14 +219,14 @@ const fn counted(messages: i64) -> f64 {
 
 /// The lag of a group in a few sentences.
 fn story(group: &LagSeries) -> String {
-    let (Some(peak), Some(last)) = (peak(group), known(group).next_back()) else {
+    let Some(peak) = peak(group) else {
         return "The lag was never known: the group has no committed offset, or not on every partition.".to_owned();
     };
     let mut story = format!(
         "The lag peaked at {} {} after the start; at the end it was {}.",
         units::counted(peak.1, "message"),
         format::seconds(peak.0),
-        format::grouped(last.1)
+        at_the_end(group)
     );
     for prediction in &group.predictions {
         let predicted = format::seconds(prediction.drained_at_seconds);
@@ -261,6 +265,9 @@ fn deviation(prediction: &Prediction, was: f64) -> String {
     }
 }
 
+/// The legend of a prediction: its line, its end, and the actual end.
+pub(super) const LEGEND: [&str; 3] = ["drain, predicted from its first quarter", "predicted end", "actual end"];
+
 fn legend(is_predicted: bool) -> Vec<(Vec<Mark>, String)> {
     let line = |class| vec![Mark::line(class, Point(1.0, 7.0), Point(25.0, 7.0))];
     if !is_predicted {
@@ -268,12 +275,8 @@ fn legend(is_predicted: bool) -> Vec<(Vec<Mark>, String)> {
     }
     let diamond = Mark::Diamond { class: "predicted-end", at: Point(13.0, 7.0), radius: 6.0 };
     let dot = Mark::Dot { class: "drained", at: Point(13.0, 7.0), radius: 4.5 };
-    vec![
-        (line("lag-line"), "lag in messages".to_owned()),
-        (line("predicted"), "drain, predicted from its first quarter".to_owned()),
-        (vec![diamond], "predicted end".to_owned()),
-        (vec![dot], "actual end".to_owned()),
-    ]
+    let predicted = [line("predicted"), vec![diamond], vec![dot]].into_iter().zip(LEGEND.map(str::to_owned));
+    [(line("lag-line"), "lag in messages".to_owned())].into_iter().chain(predicted).collect()
 }
 
 /// All events, with those that have no name on a chart.

@@ -9,6 +9,9 @@ use super::{
 /// The outcomes of orders, from the bottom of a bar to its top.
 pub(super) const OUTCOMES: [&str; 4] = ["reserved", "rejected", "released", "pending"];
 
+/// The index of rejected orders.
+pub(super) const REJECTED: usize = 1;
+
 /// The largest bar: larger numbers are cut at the top of the chart.
 const LARGEST: f64 = 5e14;
 
@@ -110,7 +113,8 @@ fn averaged(minutes: &[Minute]) -> (String, [f64; 4]) {
     (label, std::array::from_fn(mean))
 }
 
-const AREAS: [&str; 4] = ["o-reserved", "o-rejected", "o-released", "o-pending"];
+/// The classes of the outcomes' areas.
+pub(super) const AREAS: [&str; 4] = ["o-reserved", "o-rejected", "o-released", "o-pending"];
 const TEXTURES: [&str; 4] = ["", "t-rejected", "t-released", ""];
 
 fn stack(marks: &mut Vec<Mark>, orders: &[f64; 4], y: &Scale, left: f64, width: f64) {

@@ -13,6 +13,8 @@ mod lag_chart;
 mod lag_series;
 mod minutes_chart;
 mod orders;
+#[cfg(test)]
+mod outcome_tests;
 mod page;
 mod replay;
 mod scale;
@@ -117,23 +119,20 @@ fn lag_page_from(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts:
     let axis = TimeAxis::new(groups, seconds, first);
     let view = LagView { groups, events, steps: &[], prefix: "", axis };
     let busiest = view.busiest();
-    let last = groups.iter().filter_map(|group| group.samples.iter().rev().find_map(|sample| sample.messages));
+    let last = groups.iter().filter_map(|group| group.samples.last()?.messages);
     let waiting = last.clone().fold(0_i64, i64::saturating_add);
     let samples = groups.iter().map(|group| group.samples.len() as u64).sum::<u64>();
     let known = last.count();
-    let (tone, word, sentence) = match (known, waiting) {
-        (0, _) => (Tone::Plain, "Unknown", "The lag is unknown: no group has a committed offset.".to_owned()),
-        (_, 0) => (Tone::Good, "Drained", "The lag at the end is 0.".to_owned()),
-        _ => (Tone::Plain, "Lagging", format!("The lag at the end is {}.", counted(waiting, "message"))),
-    };
+    let (tone, word, sentence) = lag_verdict(groups.len(), known, waiting);
     let title = match groups {
         [only] => format!("Lag of {}", format::cut(&printable(&only.group))),
         _ => format!("Lag of {}", counted(groups.len() as u64, "group")),
     };
     let shown = |number: String, what: &str| Tile { number, what: what.to_owned() };
-    let peak = busiest.and_then(|group| lag::peak(&groups[group]));
+    // Of several groups the lag at the end is a sum, which has no peak.
+    let peak = busiest.filter(|_| groups.len() == 1).and_then(|group| lag::peak(&groups[group]));
     let tiles = [
-        (known > 0).then(|| shown(format::grouped(waiting), "messages of lag at the end")),
+        (known == groups.len()).then(|| shown(format::grouped(waiting), "messages of lag at the end")),
         peak.map(|(_, messages)| shown(format::grouped(messages), "messages of lag at the peak")),
         (groups.len() > 1).then(|| shown(format::grouped(groups.len() as u64), "groups")),
         Some(shown(format::grouped(samples), "samples")),
@@ -166,6 +165,28 @@ fn lag_page_from(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts:
         version: format::cut(&printable(&facts.version)),
     };
     Html::of(&page).to_string()
+}
+
+/// The tone, the word and the sentence about the lag at the end, which is known of that many groups.
+fn lag_verdict(groups: usize, known: usize, waiting: i64) -> (Tone, &'static str, String) {
+    let lag = if waiting == 0 { "0".to_owned() } else { counted(waiting, "message") };
+    let word = if waiting == 0 { "Unknown" } else { "Lagging" };
+    let others = if groups - known == 1 { "other" } else { "others" };
+    match known {
+        0 => {
+            let why = "no group has a committed offset on every partition";
+            (Tone::Plain, "Unknown", format!("The lag at the end is unknown: {why}."))
+        }
+        _ if known < groups => {
+            let sentence = format!(
+                "The lag at the end is {lag} in {known} of {}, and unknown in the {others}.",
+                counted(groups as u64, "group")
+            );
+            (Tone::Plain, word, sentence)
+        }
+        _ if waiting == 0 => (Tone::Good, "Drained", format!("The lag at the end is {lag}.")),
+        _ => (Tone::Plain, "Lagging", format!("The lag at the end is {lag}.")),
+    }
 }
 
 /// The page of a lag document: the samples of a watch, or a single sample.

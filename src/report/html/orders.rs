@@ -3,7 +3,7 @@
 use super::{
     bar_charts::{Count, counts_chart},
     format,
-    minutes_chart::{Minute, MinutesChart, OUTCOMES, minutes_a_bar, texture},
+    minutes_chart::{AREAS, Minute, MinutesChart, OUTCOMES, minutes_a_bar, texture},
     page::{Figure, Section},
     svg::{Mark, Point, Size},
     table::{Cell, Collapse, HtmlTable},
@@ -108,8 +108,7 @@ pub(super) fn minutes_figure(id: &str, title: &str, minutes: &[Minute], sizes: &
 }
 
 fn swatch(outcome: usize) -> Vec<Mark> {
-    let class = ["o-reserved", "o-rejected", "o-released", "o-pending"][outcome];
-    let area = Mark::Area { class, at: Point(1.0, 1.0), width: 24.0, height: 12.0 };
+    let area = Mark::Area { class: AREAS[outcome], at: Point(1.0, 1.0), width: 24.0, height: 12.0 };
     [area].into_iter().chain(texture(outcome, [1.0, 25.0], [1.0, 13.0])).collect()
 }
 
@@ -193,7 +192,7 @@ pub(super) fn stock_section(metrics: &MetricsDocument) -> Option<Section> {
         counts.first().map(|most| format::grouped(most.number)).unwrap_or_default(),
         counts.first().map(|most| most.name.clone()).unwrap_or_default(),
     );
-    let chart = |size| counts_chart("stock", title, &description, &counts, 1, size);
+    let chart = |size| counts_chart("stock", title, &description, &counts, size);
     let caption = match restaurants.len() {
         all if all > RESTAURANTS => {
             format!("{title}, out of those reserved or rejected: the first {RESTAURANTS} of {all}.")

@@ -248,7 +248,7 @@ pub(super) struct Figure {
     pub(super) charts: Vec<Svg>,
     pub(super) legend: Vec<(Vec<Mark>, String)>,
     pub(super) caption: String,
-    /// A sentence after the caption about collapsed tables, which are not printed.
+    /// A sentence after the caption that is not printed: it refers to a table that is not on paper if it is collapsed.
     pub(super) note: &'static str,
 }
 

@@ -214,6 +214,8 @@ fn expectations_section(expectations: &[ExpectationOutcome]) -> Option<Section> 
 }
 
 fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> HtmlTable {
+    // The document has more of a long value, such as a list.
+    let shortened = |text: &str| format::cut_to(&printable(text), LONGEST_VALUE);
     let rows = expectations.iter().map(|expectation| {
         let verdict = if expectation.held {
             Cell::Word { class: "good", sign: "✓", text: "held".to_owned() }
@@ -228,11 +230,11 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ht
             )),
             Cell::Text(match &expectation.why {
                 Some(why) => {
-                    format!("{}; {}", shortened(&printable(&expectation.expected)), format::cut(&printable(why)))
+                    format!("{}; {}", shortened(&expectation.expected), format::cut(&printable(why)))
                 }
-                None => shortened(&printable(&expectation.expected)),
+                None => shortened(&expectation.expected),
             }),
-            Cell::Number(shortened(&printable(&expectation.seen_text()))),
+            Cell::Number(shortened(&expectation.seen_text())),
             verdict,
             Cell::Number(expectation.line.to_string()),
         ]
@@ -243,14 +245,6 @@ fn expectations_table(caption: &str, expectations: &[&ExpectationOutcome]) -> Ht
         heads: vec![("value", false), ("expected", false), ("seen", true), ("verdict", false), ("line", true)],
         rows: rows.collect(),
         fold: Collapse::Never,
-    }
-}
-
-/// The beginning of a long value, such as a list. The document has more of it.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_VALUE) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

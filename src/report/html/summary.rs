@@ -8,11 +8,12 @@ use super::{
     format,
     lag::{LagView, drained, peak, rise},
     page::Tile,
+    replay,
 };
 use crate::analytics::MetricsDocument;
 use crate::inventory::{DeadLetterRow, InventoryDocument};
 use crate::replay::{ReplayDocument, ReplayVerdict};
-use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, ScenarioVerdict};
+use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, ScenarioVerdict, StepOutcome};
 use crate::units::counted;
 
 /// The most tiles.
@@ -109,9 +110,10 @@ impl<'a> Summary<'a> {
             2 => "Processes were killed twice with kill -9".to_owned(),
             kills => format!("Processes were killed {} times with kill -9", format::grouped(kills)),
         };
-        let open = match self.uncommitted() {
-            0 => String::new(),
-            offsets => format!(", with {} in open transactions", counted(offsets, "offset")),
+        let open = match (self.uncommitted(), self.kills()) {
+            (0, _) => String::new(),
+            (offsets, 1) => format!(", with {} in open transactions", counted(offsets, "offset")),
+            (offsets, _) => format!(", with up to {} in open transactions at a kill", counted(offsets, "offset")),
         };
         let orders = self.story_of_orders();
         format!("{kills}{open}.{}{orders}", if orders.is_empty() { "" } else { " " })
@@ -121,7 +123,10 @@ impl<'a> Summary<'a> {
         let Some(bad) = self.bad_records() else {
             return "Each bad record became a dead letter with its reason.".to_owned();
         };
-        let orders = self.metrics.as_ref().map(|(metrics, _)| metrics.total_orders).or(self.decided);
+        let orders = match &self.metrics {
+            Some((metrics, _)) => (metrics.inventory.pending_orders == 0).then_some(metrics.total_orders),
+            None => self.decided,
+        };
         match (self.acknowledged, orders) {
             (Some(all), Some(orders)) if bad.checked_add(orders) == Some(all) => format!(
                 "{} of {} records were bad. Each became a dead letter with its reason, and the other {} were decided as orders.",
@@ -137,13 +142,18 @@ impl<'a> Summary<'a> {
     }
 
     fn story_of_replays(&self) -> String {
-        let (identical, all) = (self.identical(), self.replays.len());
-        if identical < all {
-            return format!("{} of {} found a difference.", all - identical, counted(all as u64, "replay"));
+        if let [(_, only)] = self.replays.as_slice() {
+            return replay::sentence(only);
         }
-        let each = if all == 1 { "" } else { " each time" };
+        let all = self.replays.len();
+        // Different is also a replay that proves nothing, without a difference.
+        match all - self.identical() {
+            0 => {}
+            1 => return format!("1 of {} was not identical.", counted(all as u64, "replay")),
+            others => return format!("{others} of {} were not identical.", counted(all as u64, "replay")),
+        }
         format!(
-            "{} read {} again. Every metric and every digest was the same{each}.",
+            "{} read {} again. Every metric and every digest was the same each time.",
             counted(all as u64, "replay"),
             counted(self.read_again(), "record")
         )
@@ -175,7 +185,11 @@ impl<'a> Summary<'a> {
             tile(format::grouped(self.kills()), if survived { "kills survived" } else { "processes killed" });
         }
         if self.uncommitted() > 0 {
-            tile(format::grouped(self.uncommitted()), "offsets in open transactions at the kills");
+            let what = match self.kills() {
+                1 => "offsets in open transactions at the kill",
+                _ => "offsets in open transactions at a kill, at most",
+            };
+            tile(format::grouped(self.uncommitted()), what);
         }
         if let (Subject::Lag(_), Some(group)) = (self.subject, self.busiest) {
             let highest = peak(group).map_or(0, |(_, messages)| messages);
@@ -230,16 +244,20 @@ impl<'a> Summary<'a> {
         self.document.steps.iter().filter(|step| step.ended_by == Some(EndedBy::Kill)).count() as u64
     }
 
+    /// The most offsets in open transactions at a kill. They cannot be added up: a transaction of an earlier process may
+    /// still be open at the next kill.
     fn uncommitted(&self) -> i64 {
-        self.document.steps.iter().filter_map(|step| step.uncommitted).fold(0, i64::saturating_add)
+        self.document.steps.iter().filter_map(|step| step.uncommitted).max().unwrap_or_default()
     }
 
-    /// The number of bad records; `None` if neither the metrics nor the documents of all processes have it.
+    /// The number of dead letters; `None` if neither the documents of all processes nor the metrics have it.
     fn bad_records(&self) -> Option<u64> {
         let found = self.dead_letters.iter().map(|row| row.records).fold(0, u64::saturating_add);
+        if self.is_complete {
+            return Some(found);
+        }
         // Metrics that were printed before the end may have fewer.
-        let counted = self.metrics.as_ref().map(|(metrics, _)| metrics.bad_records).filter(|counted| *counted >= found);
-        counted.or_else(|| self.is_complete.then_some(found))
+        self.metrics.as_ref().map(|(metrics, _)| metrics.bad_records).filter(|counted| *counted >= found)
     }
 
     /// Whether each order that a producer got acknowledged has one decision. Unknown, and so not shown, if a producer
@@ -282,11 +300,8 @@ fn has_one_decision_each(metrics: &MetricsDocument) -> bool {
 }
 
 /// The steps that run a command.
-fn runs_of<'a>(
-    document: &'a ScenarioDocument,
-    command: &'a str,
-) -> impl Iterator<Item = &'a crate::scenario::StepOutcome> + 'a {
-    document.steps.iter().filter(move |step| step.run.split(' ').find(|word| !word.is_empty()) == Some(command))
+fn runs_of<'a>(document: &'a ScenarioDocument, command: &'a str) -> impl Iterator<Item = &'a StepOutcome> + 'a {
+    document.steps.iter().filter(move |step| step.runs(command))
 }
 
 /// The documents with this schema, and the steps that printed them.

@@ -4,7 +4,7 @@ use askama::Template;
 
 use super::{
     format,
-    lag::LagView,
+    lag::{self, LagView},
     page::CHART_STYLE,
     svg::{Anchor, Mark, Point, Size},
 };
@@ -14,7 +14,7 @@ const MARGIN: f64 = 20.0;
 /// The height of the title.
 const TITLE: f64 = 46.0;
 /// The height of the legend.
-const LEGEND: f64 = 30.0;
+const LEGEND_HEIGHT: f64 = 30.0;
 
 #[derive(Template)]
 #[template(
@@ -53,7 +53,7 @@ pub(super) fn of(view: &LagView<'_>, scenario: &str) -> String {
         let name = format::cut(&printable(&series.group));
         let (mut marks, mut height) = (chart.marks, chart.height);
         if !series.predictions.is_empty() {
-            height += LEGEND;
+            height += LEGEND_HEIGHT;
             marks.extend(legend(height - 8.0));
         }
         (format!("{scenario}: lag of {name}"), chart.description, marks, height)
@@ -77,7 +77,6 @@ pub(super) fn of(view: &LagView<'_>, scenario: &str) -> String {
 /// The legend in a row.
 fn legend(y: f64) -> Vec<Mark> {
     let middle = y - 4.0;
-    let texts = ["drain, predicted from its first quarter", "predicted end", "actual end"];
     let lefts = [64.0, 390.0, 530.0];
     let line = Mark::line("predicted", Point(lefts[0], middle), Point(lefts[0] + 24.0, middle));
     let diamond = Mark::Diamond { class: "predicted-end", at: Point(lefts[1] + 14.0, middle), radius: 6.0 };
@@ -88,5 +87,5 @@ fn legend(y: f64) -> Vec<Mark> {
         anchor: Anchor::Start,
         text: text.to_owned(),
     };
-    [line, diamond, dot].into_iter().chain(texts.into_iter().zip(lefts).map(text)).collect()
+    [line, diamond, dot].into_iter().chain(lag::LEGEND.into_iter().zip(lefts).map(text)).collect()
 }

@@ -7,9 +7,9 @@ use super::*;
 use crate::scenario::{ExpectationOutcome, LagSample, ScenarioVerdict};
 
 #[path = "../../../tests/page/sample.rs"]
-mod sample;
+pub(super) mod sample;
 
-fn facts() -> CommandFacts {
+pub(super) fn facts() -> CommandFacts {
     CommandFacts {
         command: "foodstream replay --shadow -b localhost:9092".to_owned(),
         group: "analytics-consumer-group".to_owned(),
@@ -127,7 +127,7 @@ fn verdict_and_failures_come_first() {
 }
 
 /// The part of a page above its first section.
-fn header(page: &str) -> &str {
+pub(super) fn header(page: &str) -> &str {
     page.split_once("<header>").and_then(|(_, rest)| rest.split_once("</header>")).expect("a header").0
 }
 
@@ -156,7 +156,7 @@ fn header_says_what_happened() {
             "{&#34;event_type&#34;:&#34;OrderPlaced&#34;,&#34;order_id&#34;…",
         ],
     );
-    has("replays", &["1 replay read 29,918 records again. Every metric and every digest was the same.", "1 of 1"]);
+    has("replays", &["29,918 records were read again, and every metric and every digest is the same.", "1 of 1"]);
     has(
         "orders",
         &["Decisions about 9,981 orders: 8,837 reserved", "orders pending", "Orders per minute of event time"],

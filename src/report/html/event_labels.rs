@@ -16,6 +16,8 @@ const ROWS: [usize; 2] = [4, 6];
 const TOGETHER: f64 = 14.0;
 /// The distance between a line and its name, and between two names.
 const GAP: f64 = 4.0;
+/// With more lines than this the names are all on the right if possible, or all on the left.
+const SPLITS: usize = 12;
 /// The most characters of a step's name.
 const NAME: usize = 22;
 
@@ -205,9 +207,9 @@ fn clusters<'e>(events: &'e [ChartEvent], x: &Scale) -> Vec<(f64, Vec<&'e ChartE
     clusters
 }
 
-/// A flag for each cluster, each in the lowest row in which it fits: on the right of its line, else on the left. Those
-/// that matter most come first, and those on the right before those on the left: their lines then do not cross the names
-/// on the left.
+/// A flag for each cluster, with as many as possible of the names that matter most. Up to some line the names are on the
+/// right if possible, placed from right to left, and after it on the left, placed from left to right: their lines then
+/// do not cross the names that are already there. Each such line is tried.
 fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) -> Vec<Flag> {
     let flag = |(place, events): &(f64, Vec<&ChartEvent>)| {
         let text = fitting(&text(events, detail), width * 0.8);
@@ -224,14 +226,39 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
             weight: events.iter().map(|event| weight(event.kind)).max().unwrap_or_default(),
         }
     };
-    let mut flags: Vec<Flag> = clusters.iter().map(flag).collect();
-    let mut order: Vec<usize> = (0..flags.len()).rev().collect();
-    if matches!(detail, Detail::First | Detail::Short) {
-        // A stable sort: those of the same weight stay in order.
-        order.sort_by_key(|index| u8::MAX - flags[*index].weight);
+    let flags: Vec<Flag> = clusters.iter().map(flag).collect();
+    // A name that matters more counts more than all that matter less.
+    let value = |flags: &[Flag]| {
+        let named = flags.iter().filter(|flag| flag.row.is_some());
+        named.map(|flag| 1_u64 << (8 * flag.weight)).fold(0, u64::saturating_add)
+    };
+    let (mut best, all) = (flags.clone(), flags.len());
+    // Only a layout without some of the names has a choice.
+    let may_lack_names = matches!(detail, Detail::First | Detail::Short);
+    for by_weight in if may_lack_names { &[true, false][..] } else { &[false] } {
+        for split in (0..=all).rev().filter(|split| all <= SPLITS || [0, all].contains(split)) {
+            let mut order: Vec<usize> = (0..split).rev().chain(split..all).collect();
+            if *by_weight {
+                // A stable sort: those of the same weight stay in order.
+                order.sort_by_key(|index| u8::MAX - flags[*index].weight);
+            }
+            let found = placed(flags.clone(), order, split, width);
+            if found.iter().all(|flag| flag.row.is_some()) {
+                return found;
+            }
+            if value(&found) > value(&best) {
+                best = found;
+            }
+        }
     }
+    best
+}
+
+/// Flags in this order, each in the lowest row in which it fits; those before the split if possible on the right of their
+/// lines, the others on the left.
+fn placed(mut flags: Vec<Flag>, order: Vec<usize>, split: usize, width: f64) -> Vec<Flag> {
     for index in order {
-        for is_left in [false, true] {
+        for is_left in [index >= split, index < split] {
             let flag = Flag { is_left, ..flags[index].clone() };
             if !flag.is_within(width) {
                 continue;

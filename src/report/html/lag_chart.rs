@@ -272,6 +272,49 @@ mod tests {
     }
 
     #[test]
+    fn kills_and_stops_have_names_on_a_narrow_chart() {
+        let samples = |end| vec![(0.0, Some(9.0)), (end, Some(0.0))];
+        let mut crash = vec![event(0.0, EventKind::Started, "orders"), event(0.1, EventKind::Ended, "orders")];
+        for (number, at) in (1..=5_u32).map(|number| (number, f64::from(number) * 1.4)) {
+            let name = format!("victim#{number}");
+            crash.push(event(at - 1.3, EventKind::Throttled, &name));
+            crash.push(event(at - 0.1, EventKind::Killed, &name));
+        }
+        crash.extend([event(7.1, EventKind::Started, "survivor"), event(7.5, EventKind::Ended, "survivor")]);
+        let shown = names(&chart(samples(7.9), &crash, &[]).at(Size::Narrow));
+        let kills = shown.iter().filter(|name| name.ends_with(" killed"));
+        assert_eq!(
+            kills.collect::<Vec<_>>(),
+            ["#1 killed", "#2 killed", "#3 killed", "#4 killed", "#5 killed"],
+            "{shown:?}"
+        );
+
+        // Here the names on the left must be on the right of their lines, and those on the right on the left.
+        let scale_out = [
+            event(0.0, EventKind::Throttled, "first"),
+            event(3.0, EventKind::Throttled, "second"),
+            event(8.3, EventKind::Ended, "orders"),
+            event(9.5, EventKind::Stopped, "third"),
+            event(13.9, EventKind::Stopped, "first"),
+        ];
+        let shown = names(&chart(samples(14.4), &scale_out, &[]).at(Size::Narrow));
+        assert_eq!(shown, ["first starts", "second starts", "orders ends", "third stopped", "first stopped"]);
+
+        let throttled = [
+            event(0.0, EventKind::Throttled, "slow"),
+            event(0.2, EventKind::Started, "rush"),
+            event(5.2, EventKind::Ended, "rush"),
+            event(5.2, EventKind::Started, "hold"),
+            event(7.2, EventKind::Ended, "hold"),
+            event(7.4, EventKind::Stopped, "slow"),
+            event(7.4, EventKind::Throttled, "fast"),
+            event(10.3, EventKind::Stopped, "fast"),
+        ];
+        let shown = names(&chart(samples(10.3), &throttled, &[]).at(Size::Narrow));
+        assert_eq!(shown, ["slow starts · rush starts", "hold starts", "slow stopped · fast starts", "fast stopped"]);
+    }
+
+    #[test]
     fn no_line_crosses_a_name() {
         let samples = vec![(0.0, Some(0.0)), (10.0, Some(9.0))];
         let events: Vec<_> = [0.0, 0.2, 1.0, 1.4, 4.0, 4.4, 4.8, 9.9, 10.0]

@@ -138,10 +138,24 @@ window.addEventListener('load', () => {{
     const letters = shown.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width * 11);
     const scrolled = [...inside.querySelectorAll('.expectations, .compared, .events, .dead-letters, .replays')]
       .filter(table => table.scrollWidth > table.parentElement.clientWidth + 1);
+    // Words are broken at spaces and hyphens only.
+    let broken = 0;
+    for (const cell of inside.querySelectorAll('table:not(.dead-letters) :is(th, td)')) {{
+      const walker = inside.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      for (let text = walker.nextNode(); text; text = walker.nextNode()) {{
+        for (const word of text.data.matchAll(/[^\\s-]{{2,20}}(?![^\\s-])/g)) {{
+          if (word.index > 0 && /[^\\s-]/.test(text.data[word.index - 1])) continue;
+          const range = inside.createRange();
+          range.setStart(text, word.index);
+          range.setEnd(text, word.index + word[0].length);
+          if (new Set([...range.getClientRects()].map(part => Math.round(part.top))).size > 1) broken += 1;
+        }}
+      }}
+    }}
     const header = inside.querySelector('header');
     const bottom = where => Math.max(0, ...[...header.querySelectorAll(where)].map(part => part.getBoundingClientRect().bottom));
     lines.push(['found', frame.title, frame.clientWidth, root.scrollWidth, root.scrollHeight, shown.length,
-      Math.floor(Math.min(99, ...letters) * 10), scrolled.length,
+      Math.floor(Math.min(99, ...letters) * 10), scrolled.length, broken,
       frame.contentWindow.performance.getEntriesByType('resource').length,
       Math.ceil(bottom('.verdict')), Math.ceil(bottom('.tiles')), Math.ceil(bottom('figure, table'))].join(' '));
   }}
@@ -162,6 +176,8 @@ struct Measured {
     /// The smallest letter of a chart, in tenths of a pixel.
     smallest_letter: u32,
     scrolled_tables: u32,
+    /// Short words in tables that are on two lines.
+    broken_words: u32,
     fetched: u32,
     /// The lower edges of the verdict, the tiles, and the picture or table next to them.
     verdict: u32,
@@ -175,7 +191,7 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
     let (dom, asked) = run(browser, folder, &["--dump-dom".to_owned(), format!("file://{}", file.display())]);
     let found = dom.lines().filter_map(|line| line.split_once("found ").map(|(_, rest)| rest));
     let found = found
-        .filter(|rest| rest.split_whitespace().count() >= 11)
+        .filter(|rest| rest.split_whitespace().count() >= 12)
         .map(|rest| {
             let mut words = rest.trim_end_matches("</pre>").split_whitespace();
             let name = words.next().expect("a name").to_owned();
@@ -188,6 +204,7 @@ fn measure(browser: &Path, folder: &Path, pages: &[(&str, String)], widths: &[u3
                 charts: number(),
                 smallest_letter: number(),
                 scrolled_tables: number(),
+                broken_words: number(),
                 fetched: number(),
                 verdict: number(),
                 tiles: number(),
@@ -218,6 +235,7 @@ fn pages_fit_all_widths_and_fetch_nothing() {
             "letters too small to read: {measured:?}"
         );
         assert!(measured.scrolled_tables == 0 || !is_a_phone, "a table needs horizontal scrolling: {measured:?}");
+        assert!(measured.broken_words == 0 || !is_a_phone, "a word is on two lines: {measured:?}");
         assert_eq!(measured.fetched, 0, "fetched something: {measured:?}");
     }
 }
@@ -255,7 +273,7 @@ fn paper_has_every_chart_and_no_overflow() {
     assert_eq!(found.len(), pages.len(), "{found:?}");
     for measured in found {
         assert!(measured.scroll_width <= 680 && measured.charts >= 2, "{measured:?}");
-        assert_eq!(measured.scrolled_tables, 0, "{measured:?}");
+        assert_eq!((measured.scrolled_tables, measured.broken_words), (0, 0), "{measured:?}");
     }
     let (page, pdf) = (folder.path().join("page.html"), folder.path().join("page.pdf"));
     fs::write(&page, scenario_page(&sample::scenario())).expect("written");

@@ -3,10 +3,14 @@
 use serde_json::Value;
 
 use crate::report::printable;
+use crate::scenario::value_text;
 use crate::units;
 
 /// Shown for a missing value.
 pub(super) const NOTHING: &str = "–";
+
+/// Between a number and its unit, which stay on a line.
+const SPACE: char = '\u{a0}';
 
 /// The longest text of a value that a cell shows, in characters.
 const LONGEST: usize = 240;
@@ -35,6 +39,11 @@ pub(super) fn decimal(number: f64, decimals: usize) -> String {
     format!("{sign}{whole}{point}{rest}")
 }
 
+/// A decimal number as text, such as money, with a comma after every three digits: `278,883.30`.
+pub(super) fn decimal_text(text: &str) -> String {
+    value_text(&Value::String(text.to_owned()))
+}
+
 /// The label of a number on an axis: always short.
 pub(super) fn short(number: f64) -> String {
     let size = number.abs();
@@ -54,19 +63,19 @@ pub(super) fn seconds(seconds: f64) -> String {
     if !size.is_finite() || size < 179.95 {
         return match decimal(seconds, 1) {
             nothing if nothing == NOTHING => nothing,
-            number => format!("{number} s"),
+            number => format!("{number}{SPACE}s"),
         };
     }
     if size >= 1e15 {
-        return format!("{} s", decimal(seconds, 0));
+        return format!("{}{SPACE}s", decimal(seconds, 0));
     }
     let sign = if seconds < 0.0 { "−" } else { "" };
     let whole = size.round();
     let (hours, minutes) = ((whole / 3600.0).floor(), (whole / 60.0).floor());
     if hours < 1.0 {
-        return format!("{sign}{minutes:.0} min {:.0} s", whole - minutes * 60.0);
+        return format!("{sign}{minutes:.0}{SPACE}min {:.0}{SPACE}s", whole - minutes * 60.0);
     }
-    format!("{sign}{} h {:.0} min", decimal(hours, 0), minutes - hours * 60.0)
+    format!("{sign}{}{SPACE}h {:.0}{SPACE}min", decimal(hours, 0), minutes - hours * 60.0)
 }
 
 /// The label of a time on an axis that ends at `end`: `30 s`, `1:30`, `2:05`.
@@ -159,13 +168,19 @@ mod tests {
         assert_eq!([short(12_000.0), short(2_500_000.0), short(3e9), short(1e18)], ["12,000", "2.5M", "3G", "1e18"]);
     }
 
+    /// The text with a space that does not break in the place of each `_`.
+    fn on_a_line(text: &str) -> String {
+        text.replace('_', "\u{a0}")
+    }
+
     #[test]
     fn durations_and_times_use_natural_units() {
         assert_eq!(
             [seconds(0.04), seconds(3.25), seconds(59.94), seconds(179.96)],
-            ["0 s", "3.2 s", "59.9 s", "3 min 0 s"]
+            ["0_s", "3.2_s", "59.9_s", "3_min 0_s"].map(on_a_line)
         );
-        assert_eq!([seconds(183.4), seconds(3599.6), seconds(7380.0)], ["3 min 3 s", "1 h 0 min", "2 h 3 min"]);
+        let long = ["3_min 3_s", "1_h 0_min", "2_h 3_min"].map(on_a_line);
+        assert_eq!([seconds(183.4), seconds(3599.6), seconds(7380.0)], long);
         assert_eq!([moment(90.0, 120.0), moment(90.0, 600.0), moment(7500.0, 9000.0)], ["90 s", "1:30", "2:05"]);
         assert_eq!(seconds(f64::NAN), NOTHING);
         assert_eq!([share(1, 3), share(1, 0)], ["33.3 %", NOTHING]);

@@ -493,8 +493,8 @@ mod tests {
     #[test]
     fn lag_that_only_fell_did_not_rise() {
         let rose = rise(&series(&[None, Some(2), Some(9), Some(0)]));
-        assert_eq!(rose, "The lag of readers rose to 9 messages at 2 s and was 0 again at 3 s.");
+        assert_eq!(rose, "The lag of readers rose to 9 messages at 2\u{a0}s and was 0 again at 3\u{a0}s.");
         let fell = rise(&series(&[None, Some(9), Some(9), Some(0)]));
-        assert_eq!(fell, "The lag of readers was at most 9 messages at 1 s and was 0 at 3 s.");
+        assert_eq!(fell, "The lag of readers was at most 9 messages at 1\u{a0}s and was 0 at 3\u{a0}s.");
     }
 }

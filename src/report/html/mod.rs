@@ -136,7 +136,7 @@ fn lag_page_from(groups: &[LagSeries], events: &[RunEvent], seconds: f64, facts:
         peak.map(|(_, messages)| shown(format::grouped(messages), "messages of lag at the peak")),
         (groups.len() > 1).then(|| shown(format::grouped(groups.len() as u64), "groups")),
         Some(shown(format::grouped(samples), "samples")),
-        Some(shown(format::seconds(seconds), "watched")),
+        (seconds > 0.0).then(|| shown(format::seconds(seconds), "watched")),
     ];
     let page = Page {
         kind: "Lag",

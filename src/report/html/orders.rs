@@ -23,7 +23,7 @@ pub(super) fn orders_section(metrics: &MetricsDocument, step: &str, is_at_the_to
         "{} orders, {} a minute on average: {} reserved, {} rejected, {} released, {} pending. Minutes are event time; \
          the numbers are those of “{}”.",
         format::grouped(metrics.total_orders),
-        metrics.average_orders_per_minute,
+        format::decimal_text(&metrics.average_orders_per_minute.to_string()),
         format::grouped(metrics.inventory.reserved_orders),
         format::grouped(metrics.inventory.rejected_orders),
         format::grouped(metrics.inventory.released_orders),

@@ -91,6 +91,32 @@ fn open_transactions_are_not_counted_twice() {
     has(&page, &["<dt>offsets in open transactions at a kill, at most</dt><dd>150</dd>"]);
 }
 
+#[test]
+fn numbers_are_grouped() {
+    let mut document = run_about("orders");
+    printed(&mut document, "metrics")["average_orders_per_minute"] = json!(12_000);
+    assert!(scenario_page(&document).contains("9,981 orders, 12,000.00 a minute on average"));
+    let mut replay = sample::replay(true);
+    for metrics in [&mut replay.before, &mut replay.after] {
+        metrics.inventory.reserved_revenue = crate::analytics::Revenue(27_888_330);
+    }
+    assert!(replay_page(&replay, &facts()).contains(r#"<td class="number">278,883.30</td>"#));
+}
+
+#[test]
+fn single_sample_is_not_watched() {
+    let group = |samples: &[f64]| LagSeries {
+        group: "readers".to_owned(),
+        samples: samples
+            .iter()
+            .map(|at| LagSample { at_seconds: *at, messages: Some(4), seconds: None, partitions: Vec::new() })
+            .collect(),
+        predictions: Vec::new(),
+    };
+    has(&lag_page(&[group(&[0.0, 2.0])], &[], 2.0, &facts()), &["<dt>watched</dt>"]);
+    has_not(&lag_page(&[group(&[0.0])], &[], 0.0, &facts()), &["<dt>watched</dt>"]);
+}
+
 /// The page of a watch: groups with these lags, a sample a second.
 fn watched(groups: &[&[Option<i64>]]) -> String {
     let groups: Vec<_> = (0_u32..)
@@ -126,6 +152,6 @@ fn lag_at_the_end_is_that_of_the_last_samples() {
     let lagging = watched(&[&some, &unknown, &unknown]);
     has(&lagging, &["Lagging</strong> The lag at the end is 4 messages in 1 of 3 groups, and unknown in the others."]);
     let lost = watched(&[&[Some(0), Some(7), None]]);
-    has(&lost, &["Unknown", "rose to 7 messages at 1 s, and was unknown at the end."]);
+    has(&lost, &["Unknown", "rose to 7 messages at 1\u{a0}s, and was unknown at the end."]);
     has_not(&lost, &["lag at the end</dt>", "was 7 at the end"]);
 }

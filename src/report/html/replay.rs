@@ -128,7 +128,7 @@ fn table(caption: String, metrics: &[&Compared]) -> HtmlTable {
             Value::String(text)
                 if text.len() < 24 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') =>
             {
-                Cell::Number(text.clone())
+                Cell::Number(format::decimal_text(text))
             }
             _ => Cell::Code(format::value(value)),
         };

@@ -16,8 +16,9 @@ const ROWS: [usize; 2] = [4, 6];
 const TOGETHER: f64 = 14.0;
 /// The distance between a line and its name, and between two names.
 const GAP: f64 = 4.0;
-/// With more lines than this the names are all on the right if possible, or all on the left.
-const SPLITS: usize = 12;
+/// With more lines than this the names are all on the right if possible, or all on the left: many on both sides are hard
+/// to read.
+const SPLITS: usize = 6;
 /// The most characters of a step's name.
 const NAME: usize = 22;
 
@@ -236,7 +237,8 @@ fn arranged(clusters: &[(f64, Vec<&ChartEvent>)], detail: Detail, width: f64) ->
     // Only a layout without some of the names has a choice.
     let may_lack_names = matches!(detail, Detail::First | Detail::Short);
     for by_weight in if may_lack_names { &[true, false][..] } else { &[false] } {
-        for split in (0..=all).rev().filter(|split| all <= SPLITS || [0, all].contains(split)) {
+        let between = 1..if all <= SPLITS { all } else { 0 };
+        for split in [all, 0].into_iter().chain(between.rev()) {
             let mut order: Vec<usize> = (0..split).rev().chain(split..all).collect();
             if *by_weight {
                 // A stable sort: those of the same weight stay in order.

@@ -36,7 +36,8 @@ fn described_groups(kafka: &'static SecureKafka) {
         ["inventory-consumer-group", "analytics-consumer-group"].map(|name| format!("{}{name}", env.prefix));
     let sampled = |args: &str| {
         let run = env.run_as(&user, &format!("lag --all-groups --output json {args}")).0;
-        let document: serde_json::Value = serde_json::from_str(&run.stdout).expect("JSON");
+        let document: serde_json::Value =
+            serde_json::from_str(&run.stdout).unwrap_or_else(|_| panic!("no document: {}", run.stderr));
         let groups = document["groups"].as_array().expect("groups").iter();
         let groups: Vec<String> = groups.map(|group| group["group"].as_str().expect("a name").to_owned()).collect();
         assert_eq!(groups, [inventory.as_str()], "{document}");

@@ -9,7 +9,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::acl::{self, Permission};
+use super::acl::{self, Permission, Resource};
 use super::connection::{Connection, LogSink};
 use super::connection_fault::{self, ConnectionFault, FaultKind};
 use super::error_codes::{ErrorKind, kind_of};
@@ -20,6 +20,8 @@ pub struct ErrorLog {
     errors: Arc<Mutex<Errors>>,
     /// The client's configuration, which names its principal.
     pub(super) connection: Arc<Connection>,
+    /// The client's `group.id`, if it also sends requests about other groups.
+    group: Option<Arc<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ const MAX_REFUSALS: usize = 20;
 
 impl ErrorLog {
     pub(super) fn new(connection: &Connection) -> Self {
-        Self { errors: Arc::default(), connection: Arc::new(connection.clone()) }
+        Self { errors: Arc::default(), connection: Arc::new(connection.clone()), group: None }
     }
 
     /// The last error or warning, without the thread name.
@@ -46,9 +48,15 @@ impl ErrorLog {
     }
 
     /// The first refusal that can concern a call with these needs. Requests that the client sends in the background (it
-    /// looks up the coordinator of a group that is never used) may be refused without harm.
+    /// looks up the coordinator of its `group.id`, which may never be used) may be refused without harm.
     pub(super) fn authorization_error(&self, needs: &[Permission]) -> Option<(RDKafkaErrorCode, String)> {
-        self.lock().refusals.iter().find(|(code, _)| acl::applies_to(*code, needs)).cloned()
+        // The answer to a request about another group has its own code.
+        let is_own = |need: &Permission, own: &str| matches!(&need.resource, Resource::Group(name) if name == own);
+        let asks_for_own = self.group.as_deref().is_none_or(|own| needs.iter().any(|need| is_own(need, own)));
+        let concerns = |code: RDKafkaErrorCode| {
+            acl::applies_to(code, needs) && (asks_for_own || code != RDKafkaErrorCode::GroupAuthorizationFailed)
+        };
+        self.lock().refusals.iter().find(|(code, _)| concerns(*code)).cloned()
     }
 
     /// The fault of the last connection attempt, if it says more than "no connection". A broker that is shutting down
@@ -124,6 +132,13 @@ impl Context {
     pub(super) fn new(connection: &Connection) -> Self {
         Self { errors: ErrorLog::new(connection), log: connection.log.clone() }
     }
+
+    /// The context of clients with this `group.id` that also send requests about other groups.
+    pub(super) fn of_group(connection: &Connection, group: &str) -> Self {
+        let mut context = Self::new(connection);
+        context.errors.group = Some(group.into());
+        context
+    }
 }
 
 impl ClientContext for Context {
@@ -172,6 +187,20 @@ mod tests {
             "the group was not asked for"
         );
         assert!(log.authorization_error(&[Permission::group("g", Operation::Read)]).is_some());
+    }
+
+    /// `lag --all-groups` has clients with a `group.id` for which no permission is needed.
+    #[test]
+    fn a_refusal_of_the_own_group_does_not_concern_another() {
+        let properties = vec![("bootstrap.servers".to_owned(), "k:1".to_owned())];
+        let log = Context::of_group(&Connection::new(properties, Duration::from_secs(1)), "own").errors;
+        log.record(
+            Some(RDKafkaErrorCode::GroupAuthorizationFailed),
+            "FindCoordinator response error: Group authorization failed.",
+        );
+        let described = |group: &str| Permission::group(group, Operation::Describe);
+        assert_eq!(log.authorization_error(&[described("other"), described("another")]), None);
+        assert!(log.authorization_error(&[described("other"), described("own")]).is_some());
     }
 
     #[test]

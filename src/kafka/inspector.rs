@@ -73,7 +73,7 @@ impl Inspector {
     ///
     /// [`ErrorKind::Misconfigured`](super::ErrorKind) when librdkafka refuses the configuration.
     pub fn open(connection: &Connection, group: &str, shutdown: &Shutdown) -> Result<Self, Error> {
-        let context = Context::new(connection);
+        let context = Context::of_group(connection, group);
         let latest = lasting(client(connection, &context, group, "read_uncommitted")?);
         Ok(Self {
             stable: lasting(client(connection, &context, group, "read_committed")?),

@@ -1,4 +1,5 @@
-//! Escaping of foreign text for display: control characters, forged line breaks and invisible characters.
+//! Escaping of foreign text for display: control characters, forged line breaks and invisible characters. Quoting of
+//! words for a shell.
 //!
 //! Foreign text passes [`printable`] where it becomes part of a line. All output finally passes [`line()`], [`lines`]
 //! or [`json`], whatever its origin.

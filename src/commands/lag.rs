@@ -364,10 +364,11 @@ impl<'a> Watch<'a> {
         // The lines of a watch are already there, unlike a screen.
         let mut text = String::new();
         if self.settings.watch.is_none() || was_on_screen {
+            let detail = Detail::of(self.settings.full);
             text = if self.settings.all_groups {
-                report::lag_groups_report(&shown, self.settings.full)
+                report::lag_groups_report(&shown, detail)
             } else {
-                report::lag_report(&shown, Detail::of(self.settings.full))
+                report::lag_report(&shown, detail)
             };
         }
         if self.is_stale && was_on_screen {

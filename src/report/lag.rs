@@ -16,11 +16,8 @@ const ROWS: usize = 12;
 /// of those with lag or a remark.
 #[must_use]
 pub fn lag_report(groups: &[GroupLag], detail: Detail) -> String {
-    let most = match detail {
-        Detail::Full => usize::MAX,
-        Detail::Summary => ROWS / groups.len().max(1),
-    };
-    let texts: Vec<String> = groups.iter().map(|group| group_text(group, detail, most)).collect();
+    let most = (detail == Detail::Summary).then(|| ROWS / groups.len().max(1));
+    let texts: Vec<String> = groups.iter().map(|group| group_text(group, most)).collect();
     texts.join("\n")
 }
 
@@ -41,20 +38,15 @@ pub fn lag_group_name(group: &GroupLag) -> String {
     if group.group.is_empty() { "\"\"".to_owned() } else { printable(&group.group).into_owned() }
 }
 
-/// A group with all of its partitions.
-pub(super) fn full_group_text(group: &GroupLag) -> String {
-    group_text(group, Detail::Full, usize::MAX)
-}
-
-/// A group with at most this many of its partitions.
-fn group_text(group: &GroupLag, detail: Detail, most: usize) -> String {
+/// A group with at most this many of its partitions and with shortened ids, or with all as they are.
+pub(super) fn group_text(group: &GroupLag, most: Option<usize>) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_group(&mut out, group, detail, most).unwrap_or_default();
+    write_group(&mut out, group, most).unwrap_or_default();
     out
 }
 
-fn write_group(out: &mut String, group: &GroupLag, detail: Detail, most: usize) -> fmt::Result {
+fn write_group(out: &mut String, group: &GroupLag, most: Option<usize>) -> fmt::Result {
     let members = match group.members {
         0 => "no members".to_owned(),
         members => counted(members as u64, "member"),
@@ -63,7 +55,7 @@ fn write_group(out: &mut String, group: &GroupLag, detail: Detail, most: usize) 
         return writeln!(out, "Group: {}, a share group, which commits no offsets", lag_group_name(group));
     }
     writeln!(out, "Group: {}, {}, {members}", lag_group_name(group), printable(&group.state))?;
-    write_partitions(out, &group.partitions, detail, most)?;
+    write_partitions(out, &group.partitions, most)?;
     if let Some(lost) = group.lost.filter(|lost| *lost > 0) {
         writeln!(out, "Lost: {}, deleted before being read", counted(lost, "offset"))?;
     }

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 use std::fmt::{self, Write};
 
-use super::lag::{full_group_text, lag_group_name, lag_line, lag_total};
+use super::Detail;
+use super::lag::{group_text, lag_group_name, lag_line, lag_total};
 use super::lag_partitions::time;
 use super::text_table::{Align, TextTable};
 use crate::lag::{GroupKind, GroupLag};
@@ -13,20 +14,20 @@ use crate::units::{counted, grouped};
 /// The rows of a table that groups without lag may fill.
 const ROWS: usize = 16;
 
-/// All groups. Without `full`, most groups without lag are only counted; with it, each group has its partitions.
+/// All groups. In a [`Detail::Summary`], most groups without lag are only counted; otherwise each group has its partitions.
 #[must_use]
-pub fn lag_groups_report(groups: &[GroupLag], full: bool) -> String {
+pub fn lag_groups_report(groups: &[GroupLag], detail: Detail) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
-    write_report(&mut out, groups, full).unwrap_or_default();
+    write_report(&mut out, groups, detail).unwrap_or_default();
     out
 }
 
-fn write_report(out: &mut String, groups: &[GroupLag], full: bool) -> fmt::Result {
+fn write_report(out: &mut String, groups: &[GroupLag], detail: Detail) -> fmt::Result {
     let sorted = by_lag(groups);
-    if full {
+    if detail == Detail::Full {
         for group in sorted {
-            writeln!(out, "{}", full_group_text(group))?;
+            writeln!(out, "{}", group_text(group, None))?;
         }
     } else {
         let with_lag = groups.iter().filter(|group| !is_without_lag(group)).count();
@@ -175,7 +176,7 @@ mod tests {
             share("shared"),
             group("far\u{1b}[2J", &[Some(0), Some(0)]),
         ];
-        insta::assert_snapshot!(lag_groups_report(&groups, false), @r#"
+        insta::assert_snapshot!(lag_groups_report(&groups, Detail::Summary), @r#"
           group         state    members    lag  behind  lost
           far\u{1b}[2J  Stable         2  2,000    30 s     0
           behind        Stable         2     10    30 s     0  unknown for 1 partition
@@ -194,7 +195,7 @@ mod tests {
         1970-01-01T00:00:30.000Z never: unknown for 1 partition
         1970-01-01T00:00:30.000Z 7 groups: 2,011 messages of lag in 3 groups, up to 30 s behind; unknown for 4 groups
         "#);
-        let full = lag_groups_report(&groups, true);
+        let full = lag_groups_report(&groups, Detail::Full);
         assert!(full.starts_with("Group: far\\u{1b}[2J, Stable, 2 members\n  topic "), "{full}");
         assert!(full.contains("\nLag: 2,000 messages, 30 s behind (to the last stable offset)\n\nGroup: "), "{full}");
         assert_eq!(full.lines().filter(|line| line.starts_with("Group: ")).count(), 7);
@@ -205,7 +206,7 @@ mod tests {
         let mut groups: Vec<GroupLag> =
             (0..300).map(|number| group(&format!("idle-{number:03}"), &[Some(1_000)])).collect();
         groups.push(group("slow", &[Some(0)]));
-        let text = lag_groups_report(&groups, false);
+        let text = lag_groups_report(&groups, Detail::Summary);
         assert_eq!(text.lines().count(), 19, "{text}");
         assert!(text.lines().nth(1).is_some_and(|line| line.starts_with("  slow ")), "{text}");
         let end = "  and 285 more groups without lag; --full shows them\n301 groups: 1,000 messages of lag in 1 group, up to \
@@ -215,6 +216,6 @@ mod tests {
         assert_eq!(lines.lines().count(), 2, "{lines}");
         // Those with lag are never left out of the report.
         groups.extend((0..40).map(|number| group(&format!("lagging-{number}"), &[Some(0)])));
-        assert_eq!(lag_groups_report(&groups, false).lines().count(), 1 + 41 + 1 + 1);
+        assert_eq!(lag_groups_report(&groups, Detail::Summary).lines().count(), 1 + 41 + 1 + 1);
     }
 }

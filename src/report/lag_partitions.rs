@@ -4,21 +4,20 @@ use std::cmp::Reverse;
 use std::fmt::{self, Write};
 use std::time::Duration;
 
-use super::Detail;
 use super::text_table::{Align, TextTable};
 use crate::frame::shorten;
 use crate::lag::PartitionLag;
 use crate::printable::printable;
 use crate::units::{counted, duration};
 
-/// The most columns for the id of a member or a client without [`Detail::Full`].
+/// The most columns for a shortened id of a member or a client.
 const MEMBER_COLUMNS: usize = 20;
 
-/// Writes at most this many partitions, and a line about the others.
-pub(super) fn write_partitions(out: &mut String, rows: &[PartitionLag], detail: Detail, most: usize) -> fmt::Result {
+/// Writes at most this many partitions, with shortened ids, and a line about the others; or all as they are.
+pub(super) fn write_partitions(out: &mut String, rows: &[PartitionLag], most: Option<usize>) -> fmt::Result {
     let mut listed: Vec<&PartitionLag> = rows.iter().collect();
     let mut others: Vec<&PartitionLag> = Vec::new();
-    if rows.len() > most {
+    if let Some(most) = most.filter(|most| rows.len() > *most) {
         let is_notable = |row: &PartitionLag| {
             row.messages != Some(0) || row.lost.is_some_and(|lost| lost > 0) || !remark(row).is_empty()
         };
@@ -30,7 +29,8 @@ pub(super) fn write_partitions(out: &mut String, rows: &[PartitionLag], detail: 
     }
     if !listed.is_empty() {
         let has_members = listed.iter().any(|row| row.owner.is_some());
-        write!(out, "{}", if has_members { table_with_members(&listed, detail) } else { table(&listed) })?;
+        let member_columns = most.map_or(usize::MAX, |_| MEMBER_COLUMNS);
+        write!(out, "{}", if has_members { table_with_members(&listed, member_columns) } else { table(&listed) })?;
     }
     if others.is_empty() {
         return Ok(());
@@ -78,17 +78,15 @@ fn table(rows: &[&PartitionLag]) -> String {
 }
 
 /// As [`table`], with the member of each partition: the name of a static one, otherwise its id, as in Kafka's tool.
-fn table_with_members(rows: &[&PartitionLag], detail: Detail) -> String {
+fn table_with_members(rows: &[&PartitionLag], member_columns: usize) -> String {
     let [topic, partition, committed, end, lag, seconds, lost] = COLUMNS;
     let [owner, host, client, remarks] = ["owner", "host", "client", ""].map(|name| (name, Align::Left));
     let mut table =
         TextTable::new([topic, partition, committed, end, lag, seconds, lost, owner, host, client, remarks]);
     for row in rows {
         let [topic, partition, committed, end, lag, seconds, lost] = cells(row);
-        let text = |text: Option<&String>| match (text.map(|text| printable(text)), detail) {
-            (None, _) => "-".to_owned(),
-            (Some(text), Detail::Full) => text.into_owned(),
-            (Some(text), Detail::Summary) => shorten(&text, MEMBER_COLUMNS),
+        let text = |text: Option<&String>| {
+            text.map_or_else(|| "-".to_owned(), |text| shorten(&printable(text), member_columns))
         };
         let [owner, host, client] =
             [row.instance_id.as_ref().or(row.owner.as_ref()), row.host.as_ref(), row.client_id.as_ref()].map(text);

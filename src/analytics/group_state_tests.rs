@@ -33,6 +33,7 @@ fn position(group: &str, epoch: &str, next_offset: i64) -> Position {
         holds: BTreeMap::new(),
         digest: Digest::default(),
         until: None,
+        started_over: false,
         previous: None,
     }
 }

@@ -84,6 +84,7 @@ impl<'a> EpochWriter<'a> {
             holds: fold.counts.holds(),
             digest: fold.digest,
             until: (fold.position < end).then_some(end),
+            started_over: false,
             previous,
         }
     }

@@ -111,6 +111,7 @@ fn restore(
                 holds: back.holds,
                 digest: back.digest,
                 until: None,
+                started_over: false,
                 previous: now.checkpoint(),
             };
             Some(SwitchedPartition { source: input.source.clone(), position })

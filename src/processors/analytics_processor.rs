@@ -49,6 +49,7 @@ impl Processor for AnalyticsProcessor {
             holds: BTreeMap::new(),
             digest: Digest::default(),
             until: None,
+            started_over: false,
             previous: None,
         }
     }

@@ -128,6 +128,7 @@ impl Processor for InventoryProcessor {
             holds: BTreeMap::new(),
             digest: Digest::default(),
             until: None,
+            started_over: false,
             previous: None,
         }
     }

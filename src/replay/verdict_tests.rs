@@ -225,6 +225,7 @@ fn position_record_describes_the_state() {
         holds: BTreeMap::new(),
         digest: Digest::default(),
         until: None,
+        started_over: false,
         previous: None,
     };
     let facts = StateFacts { position: 9, log_start: 4, topic_id: TopicId::of_bits(3), records: Some(5) };

@@ -44,6 +44,9 @@ pub struct Position {
     /// End of the range that a replay is reading; absent once it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<i64>,
+    /// Whether the state began again with a topic that was created again: outputs about the old topic are still there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub started_over: bool,
     /// The position before the last switch of epochs: an undo returns to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Checkpoint>,
@@ -196,6 +199,7 @@ mod tests {
             holds: BTreeMap::from([("keys".into(), 4)]),
             digest: Digest::default(),
             until: None,
+            started_over: false,
             previous: None,
         }
     }

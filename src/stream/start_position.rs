@@ -52,7 +52,7 @@ pub(super) fn start_position<P: Processor>(
         let may_be_another = restored.topic_id.is_none() && committed.is_none();
         if context.start_over && (is_another || may_be_another) {
             let (state, keys_to_delete) = processor.reset(source, &state, restored);
-            let position = processor.initial_position(log_start);
+            let position = Position { started_over: true, ..processor.initial_position(log_start) };
             return Ok(StartPosition { state, position, must_commit: true, keys_to_delete });
         }
         if let (true, Some(kept), Some(found)) = (is_another, &restored.topic_id, found) {

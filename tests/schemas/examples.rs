@@ -307,6 +307,7 @@ fn positions() -> [Position; 2] {
         holds: BTreeMap::from([("items".into(), 4)]),
         digest: Digest::default(),
         until: None,
+        started_over: false,
         previous: None,
     };
     let mut analytics = Position { epoch: Some("e1".into()), settings: None, until: Some(40), ..ledger.clone() };

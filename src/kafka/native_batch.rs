@@ -2,6 +2,7 @@
 #![allow(unsafe_code, reason = "bindings to librdkafka; each block says why it is sound")]
 
 use std::ffi::CStr;
+use std::marker::PhantomData;
 use std::os::raw::c_void;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub enum BatchItem<'a> {
         timestamp: Option<i64>,
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,
+        headers: BatchHeaders<'a>,
     },
     /// Everything before `offset` that this isolation level shows was delivered.
     PartitionEof { topic: TopicPtr, partition: i32, offset: i64 },
@@ -47,6 +49,37 @@ impl TopicPtr {
     pub fn name(self) -> String {
         // SAFETY: a pointer is only used within its batch, which keeps the topic alive; the name is copied.
         unsafe { CStr::from_ptr(rd::rd_kafka_topic_name(self.0)).to_string_lossy().into_owned() }
+    }
+}
+
+/// The headers of a record, parsed when they are read.
+#[derive(Debug, Clone, Copy)]
+pub struct BatchHeaders<'a> {
+    message: *mut rd::rd_kafka_message_t,
+    _lifetime: PhantomData<&'a [u8]>,
+}
+
+impl<'a> BatchHeaders<'a> {
+    /// Calls `each` for every header in order, repeated names included. Names are UTF-8 in Kafka's protocol, and are not
+    /// checked.
+    pub fn each(self, mut each: impl FnMut(&'a [u8], Option<&'a [u8]>)) {
+        let mut headers = std::ptr::null_mut();
+        // SAFETY: the message lives as long as `'a`, and so do its headers, which it owns.
+        unsafe {
+            if rd::rd_kafka_message_headers(self.message, &raw mut headers)
+                != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR
+            {
+                return;
+            }
+            for index in 0.. {
+                let (mut name, mut value, mut length) = (std::ptr::null(), std::ptr::null(), 0);
+                let found = rd::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut length);
+                if found != rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
+                    return;
+                }
+                each(CStr::from_ptr(name).to_bytes(), bytes(value, length));
+            }
+        }
     }
 }
 
@@ -81,6 +114,7 @@ impl BatchQueue {
                         timestamp: timestamp(pointer),
                         key: bytes(message.key, message.key_len),
                         value: bytes(message.payload, message.len),
+                        headers: BatchHeaders { message: pointer, _lifetime: PhantomData },
                     }),
                     rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR__PARTITION_EOF => {
                         each(BatchItem::PartitionEof { topic, partition, offset });

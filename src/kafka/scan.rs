@@ -8,8 +8,10 @@ use std::time::Duration;
 use super::TopicPartition;
 use super::connection::Connection;
 use super::error::{Cause, Error};
+use super::native_batch::BatchHeaders;
 use super::scan_worker::ScanWorker;
 use crate::clock::{self, Deadline};
+use crate::lag::Isolation;
 use crate::shutdown::Shutdown;
 
 /// The records of a partition from `start` to before `end`. Transaction markers have offsets, too.
@@ -36,8 +38,11 @@ pub struct ScanRecord<'a> {
     /// Index of its range in the list given to [`scan`].
     pub range: usize,
     pub offset: i64,
+    /// Milliseconds since the epoch; `None` for message formats without timestamps.
+    pub timestamp: Option<i64>,
     pub key: Option<&'a [u8]>,
     pub value: Option<&'a [u8]>,
+    pub headers: BatchHeaders<'a>,
 }
 
 /// Processes the records of one thread's ranges. It is locked once per batch, so that other threads can access it
@@ -73,6 +78,23 @@ pub fn scan<R: Reader>(
     ranges: &[OffsetRange],
     shares: &[Mutex<R>],
     shutdown: &Shutdown,
+    tick: impl FnMut(u64) -> Result<(), R::Error>,
+) -> Result<(), R::Error> {
+    scan_isolated(Isolation::ReadCommitted, connection, group, ranges, shares, shutdown, tick)
+}
+
+/// As [`scan`], with an isolation level: `read_uncommitted` also reads what aborted and open transactions wrote.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_isolated<R: Reader>(
+    isolation: Isolation,
+    connection: &Connection,
+    group: &str,
+    ranges: &[OffsetRange],
+    shares: &[Mutex<R>],
+    shutdown: &Shutdown,
     mut tick: impl FnMut(u64) -> Result<(), R::Error>,
 ) -> Result<(), R::Error> {
     let (records, finished, stop) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
@@ -85,7 +107,7 @@ pub fn scan<R: Reader>(
             .map(|(own, share)| {
                 let (records, finished, stop) = (&records, &finished, &stop);
                 scope.spawn(move || {
-                    let result = ScanWorker::new(connection, group, ranges, own)
+                    let result = ScanWorker::new(isolation, connection, group, ranges, own)
                         .map_err(R::Error::from)
                         .and_then(|mut own| own.run(share, records, stop, shutdown));
                     if result.is_err() {
@@ -167,7 +189,7 @@ pub fn follow<R: Reader>(
         })
         .collect();
     let all: Vec<usize> = (0..ranges.len()).collect();
-    let mut share = ScanWorker::new(connection, group, &ranges, &all)?;
+    let mut share = ScanWorker::new(Isolation::ReadCommitted, connection, group, &ranges, &all)?;
     let records = AtomicU64::new(0);
     while !stop.load(Ordering::Relaxed) {
         share.batch(reader, &records)?;

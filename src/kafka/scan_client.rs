@@ -13,17 +13,18 @@ use super::connection::Connection;
 use super::error::{self, Cause, Error};
 use super::error_codes::ErrorKind;
 use crate::clock::Deadline;
+use crate::lag::Isolation;
 
 /// How long the diagnosis reads.
 const DIAGNOSIS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The consumer configuration of a scan, with the name of a group that it never joins.
-pub(super) fn config(connection: &Connection, group: &str) -> ClientConfig {
+pub(super) fn config(connection: &Connection, group: &str, isolation: Isolation) -> ClientConfig {
     connection.client_config_with(
         &[("fetch.queue.backoff.ms", "5"), ("queued.min.messages", "10000"), ("fetch.wait.max.ms", "50")],
         &[
             ("group.id", group),
-            ("isolation.level", "read_committed"),
+            ("isolation.level", isolation.name()),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
             ("auto.offset.reset", "error"),
@@ -45,7 +46,7 @@ pub(super) fn diagnose_stall(
     topic_partition: &TopicPartition,
     position: i64,
 ) -> Result<(), Error> {
-    let consumer: BaseConsumer<Context> = config(connection, group)
+    let consumer: BaseConsumer<Context> = config(connection, group, Isolation::ReadCommitted)
         .create_with_context(Context::new(connection))
         .map_err(|error| error::configuration(&error))?;
     let errors = consumer.context().errors.clone();

@@ -22,6 +22,7 @@ use super::native_batch::{BatchItem, BatchQueue, TopicPtr};
 use super::scan::{OffsetRange, Reader, ScanRecord};
 use super::scan_client;
 use crate::clock::{self, Deadline};
+use crate::lag::Isolation;
 use crate::shutdown::Shutdown;
 
 /// Records per batch read.
@@ -84,12 +85,13 @@ impl AssignedRange {
 impl<'a> ScanWorker<'a> {
     /// Creates a consumer and assigns it some of the ranges, by their index.
     pub fn new(
+        isolation: Isolation,
         connection: &'a Connection,
         group: &'a str,
         ranges: &'a [OffsetRange],
         own: &[usize],
     ) -> Result<Self, Error> {
-        let mut config = scan_client::config(connection, group);
+        let mut config = scan_client::config(connection, group, isolation);
         // Log lines would arrive in the queue, where `BatchQueue` expects records.
         config.set_log_level(RDKafkaLogLevel::Emerg);
         let consumer: BaseConsumer<Context> =
@@ -166,8 +168,8 @@ impl<'a> ScanWorker<'a> {
             // Locked at the first item, so that an empty wait does not block other users of the reader.
             let reader = guard.get_or_insert_with(|| share.lock().unwrap_or_else(PoisonError::into_inner));
             let (topic, partition, position, record) = match item {
-                BatchItem::Record { topic, partition, offset, key, value, .. } => {
-                    (topic, partition, offset, Some((key, value)))
+                BatchItem::Record { topic, partition, offset, timestamp, key, value, headers } => {
+                    (topic, partition, offset, Some((timestamp, key, value, headers)))
                 }
                 BatchItem::PartitionEof { topic, partition, offset } => (topic, partition, offset, None),
                 BatchItem::Error { topic, partition, offset, code, text } => {
@@ -217,9 +219,10 @@ impl<'a> ScanWorker<'a> {
             }
             let end = ranges[range.index].end;
             match record {
-                Some((key, value)) if position < end => {
+                Some((timestamp, key, value, headers)) if position < end => {
                     count += 1;
-                    result = reader.record(ScanRecord { range: range.index, offset: position, key, value });
+                    let (index, offset) = (range.index, position);
+                    result = reader.record(ScanRecord { range: index, offset, timestamp, key, value, headers });
                     range.position = position + 1;
                 }
                 // The first position at or after the end: the offsets before it were read, or have no committed record.

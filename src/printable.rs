@@ -5,6 +5,7 @@
 //! or [`json`], whatever its origin.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::path::Path;
 
 /// Foreign text for use within a line. Control characters, invisible characters and bidirectional controls are escaped
@@ -12,6 +13,28 @@ use std::path::Path;
 #[must_use]
 pub fn printable(text: &str) -> Cow<'_, str> {
     escape(text, |character| character == '\\' || steers(character))
+}
+
+/// Bytes for use within a line: UTF-8 as [`printable`] writes it, other bytes as `\xff`. Of more than `head` + `tail`
+/// bytes only so many at the start and the end are shown, with `…` between them.
+#[must_use]
+pub fn excerpt(bytes: &[u8], [head, tail]: [usize; 2]) -> String {
+    if bytes.len() <= head + tail {
+        return escaped_bytes(bytes);
+    }
+    format!("{}…{}", escaped_bytes(&bytes[..head]), escaped_bytes(&bytes[bytes.len() - tail..]))
+}
+
+fn escaped_bytes(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(&printable(chunk.valid()));
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            write!(text, "\\x{byte:02x}").unwrap_or_default();
+        }
+    }
+    text
 }
 
 /// A file name for use within a line.
@@ -96,6 +119,8 @@ fn steers(character: char) -> bool {
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e007f}'
+            // Noncharacters, two of which XML does not allow.
+            | '\u{fdd0}'..='\u{fdef}' | '\u{fffe}' | '\u{ffff}'
         )
 }
 

@@ -1,12 +1,11 @@
 //! Dead letters of a run by reason: how many, and an example of each.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::BadRecord;
-use crate::printable::printable;
+use crate::printable::excerpt;
 
 /// The most bytes of a value that an example has: those at its start, and those at its end.
 const SHOWN_BYTES: [usize; 2] = [160, 80];
@@ -54,7 +53,7 @@ impl DeadLetters {
             partition,
             offset,
             detail: bad.detail.clone(),
-            value: value.map(shown),
+            value: value.map(|value| excerpt(value, SHOWN_BYTES)),
             value_bytes: value.map_or(0, <[u8]>::len) as u64,
         };
         self.by_reason.entry(bad.reason.as_str()).or_insert_with(|| (0, example())).0 += 1;
@@ -88,25 +87,11 @@ impl DeadLetters {
     }
 }
 
-/// A value as text: its start, and its end.
-fn shown(value: &[u8]) -> String {
-    let [start, end] = SHOWN_BYTES;
-    if value.len() <= start + end {
-        return escaped(value);
-    }
-    format!("{}…{}", escaped(&value[..start]), escaped(&value[value.len() - end..]))
-}
-
-fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        text.push_str(&printable(chunk.valid()));
-        for byte in chunk.invalid() {
-            // Writing to a string cannot fail.
-            write!(text, "\\x{byte:02x}").unwrap_or_default();
-        }
-    }
-    text
+/// The SHA-256 of a part of a bad record that its dead letter leaves out, in hexadecimal digits.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    let digit = |number: u8| char::from_digit(number.into(), 16).unwrap_or('0');
+    hmac_sha256::Hash::hash(bytes).into_iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -138,6 +123,7 @@ mod tests {
 
     #[test]
     fn values_are_escaped_and_cut() {
+        let shown = |value: &[u8]| excerpt(value, SHOWN_BYTES);
         assert_eq!(shown(b"{\"a\":\"\xc3\xa9\xff\x1b[2J"), "{\"a\":\"é\\xff\\u{1b}[2J");
         let long = shown(&[&[b'a'; 500][..], &[b'z'; 500]].concat());
         assert_eq!(long, format!("{}…{}", "a".repeat(160), "z".repeat(80)));

@@ -240,6 +240,16 @@ impl StockStore {
         [("items", self.items.values() as u64), ("reserved units", self.reserved.current)]
     }
 
+    /// Passes key and value of every item's ledger record to `each`.
+    pub fn records(&self, each: &mut dyn FnMut(&[u8], &[u8])) {
+        let mut value = Vec::with_capacity(128);
+        for (key, stock) in self.items.iter() {
+            value.clear();
+            stock.encode(&mut value);
+            each(key.json(), &value);
+        }
+    }
+
     /// Passes the ledger key of every item to `each`, for deletion.
     pub fn keys(&self, each: &mut dyn FnMut(&[u8])) {
         self.items.iter().for_each(|(key, _)| each(key.json()));

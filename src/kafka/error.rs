@@ -183,6 +183,12 @@ impl Error {
         self.0.cause.kind()
     }
 
+    /// Whether a transaction below an end offset stayed open for longer than its writer may keep it.
+    #[must_use]
+    pub fn is_open_transaction(&self) -> bool {
+        matches!(self.0.cause, Cause::OpenTransaction { .. })
+    }
+
     pub(super) fn doing(&self) -> Option<&str> {
         self.0.doing.as_deref()
     }

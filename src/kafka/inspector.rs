@@ -42,6 +42,14 @@ pub struct TopicSettings {
     pub max_message_bytes: u64,
 }
 
+impl TopicSettings {
+    /// Whether a record may be deleted because a later one has the same key.
+    #[must_use]
+    pub fn is_compacted(&self) -> bool {
+        self.cleanup_policy.split(',').any(|policy| policy.trim() == "compact")
+    }
+}
+
 /// A client for requests about offsets and metadata.
 ///
 /// It is never closed: closing takes librdkafka 100 ms a client, and a client that joined no group has nothing to

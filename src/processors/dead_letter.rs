@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::domain::BadRecord;
+use crate::inventory::sha256_hex;
 use crate::kafka::{Headers, LARGEST_RECORD, TransactionError};
 use crate::stream::{Outputs, SourceRecord};
 
@@ -156,13 +157,6 @@ fn compressed_size(parts: &[&[u8]]) -> u64 {
 
 fn len(bytes: &[u8]) -> u64 {
     bytes.len() as u64
-}
-
-fn sha256_hex(bytes: &[u8]) -> String {
-    hmac_sha256::Hash::hash(bytes).iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap_or_default();
-        text
-    })
 }
 
 #[cfg(test)]

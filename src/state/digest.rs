@@ -31,6 +31,12 @@ impl Digest {
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
     }
+
+    /// The digest of the records that were added since an earlier digest of the same range.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.wrapping_sub(earlier.0))
+    }
 }
 
 impl fmt::Display for Digest {
@@ -102,6 +108,7 @@ mod tests {
                 side.add(*offset, key.as_deref(), value.as_deref());
             }
             prop_assert_eq!(left.plus(right), whole);
+            prop_assert_eq!(whole.since(left), right);
         }
 
         #[test]

@@ -1,9 +1,10 @@
 //! Scan of log ranges into metrics, for `analytics --from-beginning` and `replay`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Context;
 use super::group::InputPartition;
+use super::scan_shares::{locked, threads};
 use crate::analytics::{CountsStore, Feed, Metrics};
 use crate::exit::Failure;
 use crate::kafka::{OffsetRange, Reader, ScanRecord, scan};
@@ -70,8 +71,6 @@ impl RunningFolds {
     fn new(inputs: &[InputPartition], folds: Vec<Fold>) -> Self {
         let feeds: Arc<[Feed]> = inputs.iter().map(|input| input.feed).collect();
         let waiting = Arc::new(Mutex::new(folds.into_iter().map(Some).collect::<Vec<_>>()));
-        // One thread per core: the client's own threads keep the cores busy already.
-        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(inputs.len()).max(1);
         let share = || {
             Mutex::new(FoldShare {
                 feeds: Arc::clone(&feeds),
@@ -79,7 +78,7 @@ impl RunningFolds {
                 waiting: Arc::clone(&waiting),
             })
         };
-        Self { shares: (0..threads).map(|_| share()).collect(), waiting }
+        Self { shares: (0..threads(inputs.len())).map(|_| share()).collect(), waiting }
     }
 
     /// Calls `show` for each fold that is being read, with its range. Other threads continue to read.
@@ -112,11 +111,6 @@ impl RunningFolds {
         }
         folds.into_iter().map(Option::unwrap_or_default).collect()
     }
-}
-
-/// After a panic the scan fails anyway, and the folds are not used.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads each input from its fold's position to its end, at scan speed.

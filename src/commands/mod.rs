@@ -18,6 +18,7 @@ mod epoch;
 mod full_pass;
 mod group;
 mod metrics_scan;
+mod scan_shares;
 mod sole_member;
 mod state_follower;
 mod topic_set;

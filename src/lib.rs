@@ -8,6 +8,7 @@
 //! `docs/ARCHITECTURE.md` lists all modules and their layers.
 
 pub mod analytics;
+pub mod audit;
 pub mod broker;
 mod clean;
 #[doc(hidden)]

@@ -19,6 +19,7 @@ mod console;
 mod descriptors;
 pub mod domain;
 mod exit;
+mod external_sort;
 mod frame;
 pub mod inventory;
 #[doc(hidden)]

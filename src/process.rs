@@ -316,6 +316,10 @@ fn settled(context: &Context, parsed: &Cli, any_seed: u64) -> Result<Work, Failu
             let settings = settings::lag(parsed)?;
             Box::new(move |context| commands::lag::run(context, &settings))
         }
+        Command::Audit(parsed) => {
+            let settings = settings::audit(parsed)?;
+            Box::new(move |context| commands::audit::run(context, &settings))
+        }
         Command::Scenario(parsed) => {
             let parsed = parsed.clone();
             Box::new(move |context| match &parsed.command {

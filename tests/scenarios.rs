@@ -338,6 +338,7 @@ fn paths_of_documents_are_valid() {
         ("replay", "replay", CommandDocument::Replay),
         ("plan", "replay --dry-run", CommandDocument::Plan),
         ("lag-several", "lag", CommandDocument::Lag),
+        ("audit-service", "audit", CommandDocument::Audit),
     ] {
         let words: Vec<String> = run.split(' ').map(str::to_owned).collect();
         assert_eq!(CommandDocument::of(&words), Some(document));

@@ -1,6 +1,7 @@
 //! Command-line arguments and their help. No I/O and no environment: `settings` resolves them.
 
 mod analytics;
+mod audit;
 mod broker;
 mod clean;
 mod completions;
@@ -22,6 +23,7 @@ use humantime::Duration;
 use value_parsers::timeout;
 
 pub use analytics::Analytics;
+pub use audit::{Audit, OrderField};
 pub use broker::Broker;
 pub use clean::Clean;
 pub use completions::completions;
@@ -100,6 +102,23 @@ pub enum Command {
   foodstream lag --fail-if '>30s' --output json   exit code 3 if the next message is older than 30 s
   foodstream lag --watch 5s --csv lag.csv")]
     Lag(Lag),
+    /// Prove that nothing was lost and nothing done twice, or show what was
+    #[command(
+        long_about = "Prove that nothing was lost and nothing done twice, or show what was.
+
+Without --decisions and --in it recomputes every decision of `foodstream inventory` from the orders of this prefix, and compares \
+it with the topics. With --decisions it judges another inventory service, with --in and --out any consumer that writes to another \
+topic. It joins no group, commits nothing and creates nothing. Exit code 3 means that a check is violated, or that something \
+could not be proved.",
+        after_help = "Examples:
+  foodstream audit                         the topics of this prefix, live or finished
+  foodstream audit --html audit.html --witnesses 5    a page with more evidence
+  foodstream audit --decisions stock --group alice --junit alice.xml   grade another inventory service
+  foodstream audit --decisions stock --group alice --ordered-by restaurant_id   and its keys and its order
+  foodstream audit --in payments --out receipts --match /payment_id    every input has one output, and none two
+  foodstream audit --in clicks --out sessions --match-in key --match-out /user --fan-out at-most-one"
+    )]
+    Audit(Box<Audit>),
     /// Run scripts of foodstream commands, and check their results against expectations
     #[command(after_help = "Examples:
   foodstream scenario list                    list the embedded scripts

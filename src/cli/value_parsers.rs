@@ -10,6 +10,7 @@ use std::str::FromStr;
 
 use humantime::Duration;
 
+use crate::audit::{FanOut, MatchField};
 use crate::domain::EventTime;
 use crate::replay::{FilterError, TopicFilter};
 use crate::units::{WrittenNumber, parse_duration};
@@ -113,6 +114,35 @@ pub(super) fn shift(text: &str) -> Result<i64, String> {
 
 pub(super) fn topic_filter(text: &str) -> Result<TopicFilter, String> {
     text.parse().map_err(|error: FilterError| error.to_string())
+}
+
+pub(super) fn match_field(text: &str) -> Result<MatchField, String> {
+    text.parse()
+}
+
+pub(super) fn fan_out(text: &str) -> Result<FanOut, String> {
+    text.parse()
+}
+
+/// How much evidence to show. A report with more of it is not read.
+pub(super) fn witnesses(text: &str) -> Result<usize, String> {
+    whole(text, 1..=1_000)
+}
+
+/// A size in bytes, in decimal units as in `256MB`, or in binary ones as in `1GiB`.
+pub(super) fn size(text: &str) -> Result<NonZeroU64, String> {
+    let text = text.strip_suffix('B').unwrap_or(text);
+    let (number, unit) = match text.strip_suffix('i') {
+        Some(binary) if binary.ends_with(['k', 'K']) => (&binary[..binary.len() - 1], 1 << 10),
+        Some(binary) if binary.ends_with('M') => (&binary[..binary.len() - 1], 1 << 20),
+        Some(binary) if binary.ends_with('G') => (&binary[..binary.len() - 1], 1 << 30),
+        _ => (text, 1),
+    };
+    let number = WrittenNumber::parse(number).and_then(|number| number.whole()?.checked_mul(unit));
+    number
+        .filter(|bytes| *bytes >= 1_000_000)
+        .and_then(NonZeroU64::new)
+        .ok_or_else(|| "expected a size of at least 1MB, as in 256MB or 1GiB".to_owned())
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -290,6 +320,18 @@ mod tests {
         assert_eq!([number("10k"), number("1.5M"), number("10_000")], [Ok(10_000), Ok(1_500_000), Ok(10_000)]);
         assert_eq!(names("2k").map(NonZeroU32::get), Ok(2_000));
         assert!(names("2M").is_err() && number("0k").is_err() && number("1.5").is_err());
+    }
+
+    #[test]
+    fn a_size_has_decimal_or_binary_units() {
+        let bytes = |text: &str| size(text).map(NonZeroU64::get).ok();
+        assert_eq!([bytes("256MB"), bytes("1.5GB")], [Some(256_000_000), Some(1_500_000_000)]);
+        assert_eq!([bytes("1GiB"), bytes("2MiB"), bytes("3000000")], [Some(1 << 30), Some(2 << 20), Some(3_000_000)]);
+        assert!(
+            ["", "B", "iB", "1", "999kB", "-1MB", "1TB", "99999999999999999999GB", "1MiiB"]
+                .iter()
+                .all(|text| size(text).is_err())
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A command gets resolved settings and returns an outcome.
 
 pub mod analytics;
+pub mod audit;
 pub mod broker;
 pub mod clean;
 pub mod completions;

@@ -2,6 +2,11 @@
 //!
 //! Text from records and from the cluster is untrusted: [`printable`] escapes it before it becomes part of a line.
 
+mod audit;
+mod audit_junit;
+#[cfg(test)]
+mod audit_tests;
+mod audit_words;
 mod clean;
 pub mod html;
 mod inventory;
@@ -26,6 +31,8 @@ use std::time::Duration;
 use crate::units;
 
 pub use crate::printable::printable;
+pub use audit::audit_report;
+pub use audit_junit::audit_junit;
 pub use clean::{clean_listing, clean_outcome, clean_question};
 pub use inventory::inventory_report;
 pub use lag::{lag_group_name, lag_line, lag_report, lag_total};

@@ -33,11 +33,14 @@ pub enum CommandDocument {
     Plan,
     /// `foodstream.lag/1` with a list of groups: a step cannot name one.
     Lag,
+    /// `foodstream.audit/1`
+    Audit,
 }
 
 impl CommandDocument {
     /// All documents.
-    pub const ALL: [Self; 6] = [Self::Produce, Self::Inventory, Self::Metrics, Self::Replay, Self::Plan, Self::Lag];
+    pub const ALL: [Self; 7] =
+        [Self::Produce, Self::Inventory, Self::Metrics, Self::Replay, Self::Plan, Self::Lag, Self::Audit];
 
     /// The document that a command line prints with `--output json`, by the table in `docs/reference/documents.md`.
     #[must_use]
@@ -51,6 +54,7 @@ impl CommandDocument {
             "replay" if has("--dry-run") => Some(Self::Plan),
             "replay" => Some(Self::Replay),
             "lag" => Some(Self::Lag),
+            "audit" => Some(Self::Audit),
             _ => None,
         }
     }
@@ -65,6 +69,7 @@ impl CommandDocument {
             Self::Replay => "replay",
             Self::Plan => "plan",
             Self::Lag => "lag",
+            Self::Audit => "audit",
         }
     }
 
@@ -76,6 +81,7 @@ impl CommandDocument {
             Self::Replay => include_str!("../../schemas/replay.schema.json"),
             Self::Plan => include_str!("../../schemas/plan.schema.json"),
             Self::Lag => include_str!("../../schemas/lag.schema.json"),
+            Self::Audit => include_str!("../../schemas/audit.schema.json"),
         }
     }
 
@@ -366,12 +372,13 @@ mod tests {
         assert_eq!(of("replay --dry-run"), Some(CommandDocument::Plan));
         assert_eq!(of("replay --undo"), Some(CommandDocument::Metrics));
         assert_eq!(of("analytics --until-end"), Some(CommandDocument::Metrics));
+        assert_eq!(of("audit --witnesses 3"), Some(CommandDocument::Audit));
         assert_eq!(of("clean"), None);
     }
 
     #[test]
     fn paths_follow_references_and_alternatives() {
-        use CommandDocument::{Lag, Metrics, Plan, Produce, Replay};
+        use CommandDocument::{Audit, Lag, Metrics, Plan, Produce, Replay};
         for (document, path, kinds) in [
             (Produce, "acknowledged", "an integer"),
             (Produce, "partitions.*.records", "an integer"),
@@ -384,6 +391,11 @@ mod tests {
             (Replay, "verdict", "a string"),
             (Plan, "plan.*.to", "an integer"),
             (Lag, "groups.0.messages", "an integer or null"),
+            (Audit, "verdict", "a string"),
+            (Audit, "checks.*.violations", "an integer"),
+            (Audit, "checks.0.first.records.0.offset", "an integer"),
+            (Audit, "covered.0.end", "an integer"),
+            (Audit, "unproved", "a list"),
         ] {
             assert_eq!(document.values_at(path).expect(path).kind_names(), kinds, "{path}");
         }

@@ -12,7 +12,7 @@ impl StepOutcome {
         let words = self.words();
         match group_of(&words, prefix) {
             Some(own) => own == group,
-            None => words.first().is_none_or(|command| command != "lag"),
+            None => words.first().is_none_or(|command| !matches!(command.as_str(), "lag" | "audit")),
         }
     }
 
@@ -100,6 +100,7 @@ mod tests {
         assert!(!affects("analytics --until-end", "inventory-consumer-group"));
         assert!(affects("replay", "analytics-consumer-group"));
         assert!(!affects("lag", "analytics-consumer-group"));
+        assert!(!affects("audit --group tills", "inventory-consumer-group"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Resolved and cross-checked settings, from the arguments, the environment and a properties file.
 
 mod addresses;
+mod audit;
 mod broker;
 mod clean;
 mod connection;
@@ -29,6 +30,7 @@ use crate::local_broker::BrokerTarget;
 use crate::secrets::Secrets;
 use crate::topics::{Names, is_legal};
 
+pub use audit::{AuditSettings, AuditSubject, ChainSettings, ServiceSettings, audit};
 pub use broker::{BrokerSettings, IDLE_VARIABLE, broker};
 pub use clean::{Consent, clean};
 pub use consumers::{ConsumerSettings, analytics, inventory};

@@ -22,6 +22,10 @@ pub fn outputs(arguments: &Cli) -> Result<Vec<PathBuf>, Failure> {
             files.extend(replay.export.as_deref().map(|csv| ("--export", csv)));
             files.extend(replay.html.as_deref().map(|page| ("--html", page)));
         }
+        Command::Audit(audit) => {
+            files.extend(audit.html.as_deref().map(|page| ("--html", page)));
+            files.extend(audit.junit.as_deref().map(|xml| ("--junit", xml)));
+        }
         Command::Lag(lag) => {
             files.extend(lag.csv.as_deref().map(|csv| ("--csv", csv)));
             files.extend(lag.html.as_deref().map(|page| ("--html", page)));

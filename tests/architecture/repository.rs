@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use foodstream::audit::Check;
 use serde::Deserialize;
 
 use super::root;
@@ -299,6 +300,19 @@ fn the_package_says_where_it_comes_from() {
     {
         assert!(package.contains_key(key), "Cargo.toml has no {key}");
     }
+}
+
+/// docs/reference/audit.md has a heading for each check, and below it the claim.
+#[test]
+fn the_reference_has_every_check() {
+    let page = text("docs/reference/audit.md");
+    let sections = page.split("\n### ").skip(1).map(|section| {
+        let (name, rest) = section.split_once('\n').expect("a text below the heading");
+        let claim = rest.trim_start().split("\n\n").next().unwrap_or_default();
+        (name.to_owned(), claim.split_whitespace().collect::<Vec<_>>().join(" "))
+    });
+    let checks = Check::ALL.iter().map(|check| (check.name().to_owned(), format!("Claim: {}.", check.claim())));
+    assert_eq!(sections.collect::<Vec<_>>(), checks.collect::<Vec<_>>());
 }
 
 #[test]

@@ -23,11 +23,13 @@ pub type Examples = Vec<(&'static str, Value)>;
 
 /// Every document.
 pub fn documents() -> Examples {
-    let mut documents: Examples = ["produce", "inventory", "metrics", "plan", "replay", "broker", "lag", "clean"]
-        .into_iter()
-        .map(|name| (name, recorded(name)))
-        .collect();
+    let mut documents: Examples =
+        ["produce", "inventory", "metrics", "plan", "replay", "broker", "lag", "clean", "audit"]
+            .into_iter()
+            .map(|name| (name, recorded(name)))
+            .collect();
     documents.push(("lag", recorded("lag-several")));
+    documents.extend(["audit-service", "audit-chain"].map(|name| ("audit", recorded(name))));
     documents.push(("plan", value(&PlanDocument::new(&Target::ShiftBy(-20), noted_rows()))));
     documents.push(("replay", value(&different_replay())));
     documents.push(("scenario", value(&scenario())));

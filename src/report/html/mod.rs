@@ -1,9 +1,12 @@
-//! HTML pages: one self-contained file for a scenario run, a replay, or lag over time.
+//! HTML pages: one self-contained file for a scenario run, a replay, an audit, or lag over time.
 //!
 //! Pure functions from documents to text. A page runs no script and fetches nothing. Its charts are inline SVG, each
 //! with a table of its values, readable without colour, with layouts for desktop, phone and paper. Text from records,
 //! scripts or a cluster goes through [`printable`] and a template, which escapes it.
 
+mod audit;
+#[cfg(test)]
+mod audit_tests;
 mod bar_charts;
 mod dead_letters;
 mod event_labels;
@@ -28,6 +31,7 @@ mod table;
 mod tests;
 mod time_axis;
 
+use crate::audit::AuditDocument;
 use crate::lag::LagDocument;
 use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::report::printable;
@@ -65,6 +69,12 @@ pub fn scenario_page(document: &ScenarioDocument) -> String {
 #[must_use]
 pub fn lag_svg(document: &ScenarioDocument) -> String {
     svg_file::of(&scenario::lag_view(document), &document.name)
+}
+
+/// The page of an audit.
+#[must_use]
+pub fn audit_page(document: &AuditDocument, facts: &CommandFacts) -> String {
+    Html::of(&audit::page(document, facts)).to_string()
 }
 
 /// The page of a replay.

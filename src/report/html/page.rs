@@ -129,7 +129,7 @@ pub(super) struct Tile {
 "##
 )]
 pub(super) struct Page {
-    /// The kind of page: `Scenario`, `Replay`, `Lag`.
+    /// The kind of page: `Scenario`, `Replay`, `Audit`, `Lag`.
     pub(super) kind: &'static str,
     pub(super) title: String,
     /// Start, duration and place of the run.

@@ -1,6 +1,7 @@
 //! Page of a scenario run: its verdict and what happened first, then its sections in order.
 
 use super::{
+    audit,
     dead_letters::DeadLetterTable,
     format,
     lag::LagView,
@@ -40,12 +41,13 @@ pub(super) fn page(document: &ScenarioDocument) -> Page {
     let stock = metrics.and_then(|(metrics, _)| stock_section(metrics));
     let bad_records = dead_letter_section(&summary);
     let timeline = timeline_section(document, &view.axis);
+    let audits = audit::run_section(&summary.audits);
     let expectations = expectations_section(&document.expectations);
     // The sections about the subject come first.
     let first = match summary.subject {
-        Subject::Lag(_) => [lag, timeline, expectations, orders, stock, bad_records, replays],
-        Subject::Replays => [replays, expectations, orders, stock, bad_records, lag, timeline],
-        _ => [orders, stock, bad_records, expectations, replays, lag, timeline],
+        Subject::Lag(_) => [lag, audits, timeline, expectations, orders, stock, bad_records, replays],
+        Subject::Replays => [replays, audits, expectations, orders, stock, bad_records, lag, timeline],
+        _ => [orders, stock, bad_records, audits, expectations, replays, lag, timeline],
     };
     let last =
         [Some(commands_section(document)), Some(facts_section(document)), not_shown_section(&document.not_shown)];

@@ -11,6 +11,7 @@ use super::{
     replay,
 };
 use crate::analytics::MetricsDocument;
+use crate::audit::AuditDocument;
 use crate::inventory::{DeadLetterRow, InventoryDocument};
 use crate::replay::{ReplayDocument, ReplayVerdict};
 use crate::scenario::{EndedBy, EventKind, LagSeries, ScenarioDocument, ScenarioVerdict, StepOutcome};
@@ -43,6 +44,8 @@ pub(super) struct Summary<'a> {
     pub(super) metrics: Option<(MetricsDocument, &'a str)>,
     /// Every replay with the name of its step.
     pub(super) replays: Vec<(&'a str, ReplayDocument)>,
+    /// Every audit with the name of its step.
+    pub(super) audits: Vec<(&'a str, AuditDocument)>,
     /// The bad records by reason, of all processes that wrote a document.
     pub(super) dead_letters: Vec<DeadLetterRow>,
     /// Records that the broker acknowledged; `None` without a producer.
@@ -80,6 +83,7 @@ impl<'a> Summary<'a> {
             subject,
             metrics,
             replays,
+            audits: documents(document, AuditDocument::SCHEMA).collect(),
             dead_letters,
             acknowledged: (!produced.is_empty())
                 .then(|| produced.into_iter().try_fold(0, |sum: u64, one| sum.checked_add(one?)))

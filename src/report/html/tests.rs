@@ -38,7 +38,7 @@ fn small() -> ScenarioDocument {
 }
 
 /// A page without its style sheet.
-fn without_style(page: &str) -> String {
+pub(super) fn without_style(page: &str) -> String {
     let (head, rest) = page.split_once("<style>").expect("a style");
     let (_, tail) = rest.split_once("</style>").expect("its end");
     format!("{head}{tail}")
@@ -83,7 +83,7 @@ fn pages() -> Vec<String> {
         replay_page(&sample::replay(false), &facts()),
         lag_page(&sample::lag(), &sample::events(), 121.0, &facts()),
     ];
-    of_subjects.chain(others).collect()
+    of_subjects.chain(others).chain(super::audit_tests::pages()).collect()
 }
 
 #[test]
@@ -473,7 +473,7 @@ const ATTRIBUTES: &str = "lang charset name content http-equiv class role aria-h
     viewBox x y width height d cx cy r text-anchor scope tabindex";
 
 /// Checks that a page has only known tags and attributes, and no untrusted text in an attribute.
-fn check(page: &str) -> Result<(), TestCaseError> {
+pub(super) fn check(page: &str) -> Result<(), TestCaseError> {
     let tags = tags(page).map_err(TestCaseError::fail)?;
     for tag in &tags {
         prop_assert!(NAMES.split_whitespace().any(|name| name == tag.name), "<{}>", tag.name);
@@ -488,7 +488,7 @@ fn check(page: &str) -> Result<(), TestCaseError> {
 }
 
 /// Hostile text.
-fn hostile() -> impl Strategy<Value = String> {
+pub(super) fn hostile() -> impl Strategy<Value = String> {
     let sharp = [
         "<script>alert(1)</script>",
         "</style><script src=//e.vil>",
@@ -514,7 +514,7 @@ fn hostile() -> impl Strategy<Value = String> {
 
 /// Replaces every string of a document by hostile text, except field names and enum values.
 fn poisoned(value: &Value, words: &mut dyn FnMut() -> String, is_data: bool) -> Value {
-    const KEPT: [&str; 5] = ["schema", "verdict", "kind", "ended_by", "cause"];
+    const KEPT: [&str; 8] = ["schema", "verdict", "kind", "ended_by", "cause", "subject", "anomaly", "state"];
     const TYPED: [&str; 3] = ["digest", "reserved_revenue", "started"];
     match value {
         Value::String(_) => Value::String(words()),
@@ -534,7 +534,7 @@ fn poisoned(value: &Value, words: &mut dyn FnMut() -> String, is_data: bool) -> 
     }
 }
 
-fn poison<T: serde::Serialize + serde::de::DeserializeOwned>(document: &T, texts: &[String]) -> T {
+pub(super) fn poison<T: serde::Serialize + serde::de::DeserializeOwned>(document: &T, texts: &[String]) -> T {
     let mut next = texts.iter().cycle();
     let mut words = || next.next().cloned().unwrap_or_default();
     let value = serde_json::to_value(document).expect("serializes");

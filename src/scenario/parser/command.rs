@@ -20,7 +20,7 @@ pub(super) struct ParsedLine {
 pub(super) type LineError = (Range<usize>, String, Option<String>);
 
 /// The commands that a step may run.
-const COMMANDS: [&str; 5] = ["produce", "inventory", "analytics", "replay", "lag"];
+const COMMANDS: [&str; 6] = ["produce", "inventory", "analytics", "replay", "lag", "audit"];
 
 /// Options that the runner sets, or that make no sense in a step, with the reason.
 const RUNNER_OPTIONS: [(&[&str], &str); 6] = [
@@ -31,6 +31,9 @@ const RUNNER_OPTIONS: [(&[&str], &str); 6] = [
     (&["--leash"], "the runner stops its steps"),
     (&["--progress", "--color", "-q", "--quiet", "-v", "--verbose"], "the runner shows the progress"),
 ];
+
+/// Options of `audit` with the full name of a topic.
+const FULL_NAMES: [&str; 3] = ["--decisions", "--in", "--out"];
 
 /// Options that print information and do nothing else.
 const HELP_OPTIONS: [&str; 4] = ["-h", "--help", "-V", "--version"];
@@ -153,6 +156,12 @@ fn check_option(words: &[Word], at: usize, word: &Word) -> Option<LineError> {
                 "it takes a full name, but the prefix is not known yet; without it `lag` shows all groups of the run",
             );
         }
+        if words[0].text == "audit" && FULL_NAMES.contains(&option) {
+            return not_allowed(
+                option,
+                "it takes a full name, but the prefix is not known yet; without it `audit` judges the topics of the run",
+            );
+        }
         return None;
     }
     // Short options may be combined and followed by a value: -vbhost:9092.
@@ -269,6 +278,9 @@ mod tests {
         }
         assert_eq!(errors("produce -X linger.ms=20 -Xcompression.type=lz4 --count -5"), []);
         assert_eq!(errors("lag --group x").len(), 1);
+        assert_eq!(errors("audit --decisions=x --group y").len(), 1);
+        assert_eq!(errors("audit --in x --out y --match key").len(), 2);
+        assert_eq!(errors("audit --group x --witnesses 3"), []);
         assert_eq!(errors("analytics --group x"), []);
     }
 

@@ -1,0 +1,106 @@
+//! Audit of a chain: any consumer that writes to another topic.
+
+mod proof;
+mod scan;
+mod topics;
+mod witnesses;
+
+use self::proof::Proof;
+use self::topics::Frozen;
+use self::witnesses::Claim;
+use crate::audit::{
+    AuditDocument, ChainFinding, ChainJudge, ChainResult, Check, CoveredRange, Subject, Unmatched, Violation,
+};
+use crate::commands::Context;
+use crate::commands::audit::watched_scan::Watch;
+use crate::exit::Failure;
+use crate::external_sort::merge;
+use crate::kafka::Inspector;
+use crate::settings::{AuditSettings, ChainSettings};
+
+/// The name of the clients without `--group`. They join no group.
+const CLIENT_GROUP: &str = "foodstream-audit";
+
+/// Judges the outputs of a chain: reads the inputs, then the outputs, sorts both by the matched field, and compares.
+///
+/// A stop ends the reading. The document then covers what was read, and claims only what the rest cannot change.
+pub(super) fn audit(
+    context: &Context,
+    settings: &AuditSettings,
+    chain: &ChainSettings,
+) -> Result<AuditDocument, Failure> {
+    let connection = &context.common.connection;
+    let group = chain.group.as_deref().unwrap_or(CLIENT_GROUP);
+    let inspector = Inspector::open(connection, group, &context.shutdown)?.describe_only();
+    let frozen = topics::freeze(context, &inspector, chain)?;
+    let scan::ChainScan { sorters, inputs, outputs, is_stopped } =
+        scan::read(context, settings, chain, &inspector, group, &frozen)?;
+    Watch::new(context, &inspector, vec![frozen.inputs.watched(), frozen.outputs.watched()]).check()?;
+
+    let mut judge = ChainJudge::new(chain.fan_out, settings.witnesses);
+    for entry in merge(sorters)? {
+        judge.add(&entry?);
+    }
+    let result = judge.finish();
+    let mut proof = Proof::new(chain, &frozen, [&inputs, &outputs], is_stopped);
+    let mut unmatched = inputs.unmatched.clone();
+    unmatched.merge(&outputs.unmatched);
+
+    let mut document = AuditDocument::new(Subject::Chain);
+    document.orders = result.inputs + inputs.required_unmatched;
+    document.decisions = result.outputs + outputs.unmatched.count();
+    document.repeated_orders = result.repeated_inputs;
+    document.group.clone_from(&chain.group);
+    document.live = frozen.live;
+    document.covered = covered(&frozen, [&inputs.positions, &outputs.positions]);
+    let claims = claims(result, &unmatched, inputs.records + outputs.records);
+    let claims: Vec<Claim> = claims.into_iter().map(|claim| proof.admit(claim)).collect();
+    document.unproved = proof.reasons;
+    witnesses::add(context, settings, chain, group, claims, &mut document)?;
+    document.judge();
+    Ok(document)
+}
+
+/// The checks in numbers.
+///
+/// `every-input-has-outputs` counts outputs that must be there, and those that are missing; `every-output-has-an-input`
+/// counts outputs, and those without an input; `nothing-twice` counts outputs with an input, and those that are too
+/// many; `records-match` counts the records of both topics, and those without the field.
+fn claims(result: ChainResult, unmatched: &Unmatched, records: u64) -> [Claim; 4] {
+    let claim = |check, violation, [checked, violations]: [u64; 2], findings| Claim {
+        check,
+        violation,
+        checked,
+        violations,
+        findings,
+    };
+    let without_field = unmatched.first().map(ChainFinding::of_one).collect();
+    [
+        claim(Check::EveryInputHasOutputs, Violation::Lost, [result.needed, result.missing], result.lost),
+        claim(
+            Check::EveryOutputHasAnInput,
+            Violation::Invented,
+            [result.outputs, result.invented],
+            result.without_input,
+        ),
+        claim(Check::NothingTwice, Violation::Surplus, [result.caused, result.surplus], result.doubled),
+        claim(Check::RecordsMatch, Violation::Unmatched, [records, unmatched.count()], without_field),
+    ]
+}
+
+/// Of the inputs what must have outputs, and of the outputs what was read.
+fn covered(frozen: &Frozen, positions: [&Vec<i64>; 2]) -> Vec<CoveredRange> {
+    let mut covered = Vec::new();
+    for (side, positions) in [&frozen.inputs, &frozen.outputs].into_iter().zip(positions) {
+        for (index, source) in side.partitions.iter().enumerate() {
+            let Some(required) = side.required[index] else { continue };
+            covered.push(CoveredRange {
+                topic: source.topic.clone(),
+                partition: source.partition,
+                start: side.starts[index],
+                end: positions[index].min(required).max(side.starts[index]),
+            });
+        }
+    }
+    covered
+}

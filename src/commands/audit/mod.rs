@@ -1,0 +1,65 @@
+//! `audit`: proves that nothing was lost and nothing done twice, or shows what was.
+
+mod chain;
+mod prefix;
+mod scan_folds;
+mod service;
+mod watched_scan;
+mod witness_records;
+
+use super::Context;
+use crate::audit::{AuditDocument, AuditVerdict, Subject};
+use crate::exit::{Code, Failure, Outcome};
+use crate::output::OutputFile;
+use crate::report::{self, Detail};
+use crate::settings::{AuditSettings, AuditSubject};
+
+/// Judges, and shows the verdict with its evidence. After a stop it shows what was judged until then.
+pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
+    let report = context.open_report()?;
+    let html = settings.html.as_deref().map(OutputFile::open).transpose()?;
+    let junit = settings.junit.as_deref().map(OutputFile::open).transpose()?;
+    let (subject, judged) = match &settings.subject {
+        AuditSubject::Prefix { group } => (Subject::Prefix, prefix::audit(context, settings, group.as_deref())),
+        AuditSubject::Service(service) => (Subject::Service, service::audit(context, settings, service)),
+        AuditSubject::Chain(chain) => (Subject::Chain, chain::audit(context, settings, chain)),
+    };
+    let mut document = match judged {
+        Err(failure) if failure.code.is_stop() => AuditDocument::new(subject),
+        judged => judged?,
+    };
+    // A stop may come after the reading, or before it.
+    if context.shutdown.requested().is_some() && document.unproved.is_empty() {
+        document.unproved.push("stopped before everything was judged".to_owned());
+        document.judge();
+    }
+    if let Some(html) = html {
+        html.finish(&report::html::audit_page(&document, &page_facts(context, settings, &document)))?;
+    }
+    if let Some(junit) = junit {
+        let text = report::audit_junit(&document)
+            .map_err(|error| Failure::new(Code::Unexpected, format!("cannot write JUnit XML: {error}")))?;
+        junit.finish(&text)?;
+    }
+    let text =
+        report::audit_report(&document, Detail::of(settings.full), &context.files(settings.html.as_deref().as_slice()));
+    context.print_document(&document, &text, report)?;
+    Ok(match (context.shutdown.requested(), document.verdict) {
+        (Some(signal), _) => signal.code(),
+        (None, AuditVerdict::Clean) => Code::Done,
+        (None, AuditVerdict::Violated | AuditVerdict::Unproved) => Code::Different,
+    })
+}
+
+/// The command line on a page, without `-X` and `-F`, which may contain secrets.
+fn page_facts(context: &Context, settings: &AuditSettings, document: &AuditDocument) -> report::html::CommandFacts {
+    let command = match &settings.subject {
+        AuditSubject::Prefix { group: None } => "foodstream audit".to_owned(),
+        AuditSubject::Prefix { group: Some(group) } => format!("foodstream audit --group {group}"),
+        AuditSubject::Service(service) => {
+            format!("foodstream audit --decisions {} --group {}", service.decisions, service.group)
+        }
+        AuditSubject::Chain(chain) => format!("foodstream audit --in {} --out {}", chain.input, chain.output),
+    };
+    context.page_facts(command, document.group.clone().unwrap_or_default())
+}

@@ -1,0 +1,174 @@
+//! Settings of `audit`: what is judged, how much evidence is shown, and how much memory is used.
+
+use std::path::PathBuf;
+
+use super::{check_group, usage};
+use crate::audit::{FanOut, MatchField};
+use crate::cli::{self, LagIsolation, OrderField};
+use crate::exit::Failure;
+use crate::lag::Isolation;
+
+#[derive(Debug, Clone)]
+pub struct AuditSettings {
+    pub subject: AuditSubject,
+    /// The most evidence of each check, at least 1.
+    pub witnesses: usize,
+    /// Bytes for records to compare.
+    pub memory: u64,
+    pub html: Option<PathBuf>,
+    pub junit: Option<PathBuf>,
+    /// Show all rows and whole values.
+    pub full: bool,
+}
+
+/// What is judged.
+#[derive(Debug, Clone)]
+pub enum AuditSubject {
+    /// The topics of the prefix.
+    Prefix {
+        /// `--group`
+        group: Option<String>,
+    },
+    /// Another inventory service.
+    Service(ServiceSettings),
+    /// Inputs and outputs of any consumer.
+    Chain(ChainSettings),
+}
+
+#[derive(Debug, Clone)]
+pub struct ServiceSettings {
+    /// The full name of the topic with its decisions.
+    pub decisions: String,
+    /// The full name of its group.
+    pub group: String,
+    /// The field of an order that it claims as key and order.
+    pub ordered_by: Option<OrderField>,
+}
+
+#[derive(Debug, Clone)]
+pub struct ChainSettings {
+    /// The full name of the topic with the inputs.
+    pub input: String,
+    /// The full name of the topic with the outputs.
+    pub output: String,
+    pub match_in: MatchField,
+    pub match_out: MatchField,
+    pub fan_out: FanOut,
+    pub isolation: Isolation,
+    /// The full name of the group whose offsets limit the inputs.
+    pub group: Option<String>,
+}
+
+/// Fails with exit code 2 and a fix.
+pub fn audit(arguments: &cli::Audit) -> Result<AuditSettings, Failure> {
+    check_group(arguments.group.as_deref())?;
+    let topic = |flag: &str, name: &str| {
+        if name.is_empty() {
+            return Err(usage(format!("{flag}: the topic name is missing")).hint("as in --decisions stock-events"));
+        }
+        Ok(name.to_owned())
+    };
+    let group = arguments.group.clone();
+    let subject = match (&arguments.decisions, &arguments.input, &arguments.output_topic, group) {
+        (Some(decisions), _, _, Some(group)) => AuditSubject::Service(ServiceSettings {
+            decisions: topic("--decisions", decisions)?,
+            group,
+            ordered_by: arguments.ordered_by,
+        }),
+        (_, Some(input), Some(output), group) => {
+            let (input, output) = (topic("--in", input)?, topic("--out", output)?);
+            if input == output {
+                return Err(usage("--in and --out name the same topic").hint("a chain writes to another topic"));
+            }
+            let field = |own: &Option<MatchField>, flag: &str| {
+                own.clone().or_else(|| arguments.matched.clone()).ok_or_else(|| {
+                    usage(format!("{flag} is missing: which field do an input and its outputs have in common?"))
+                        .hint("as in --match key, --match header:trace-id, or --match /order_id")
+                })
+            };
+            AuditSubject::Chain(ChainSettings {
+                input,
+                output,
+                match_in: field(&arguments.match_in, "--match or --match-in")?,
+                match_out: field(&arguments.match_out, "--match or --match-out")?,
+                fan_out: arguments.fan_out,
+                isolation: match arguments.isolation {
+                    LagIsolation::ReadCommitted => Isolation::ReadCommitted,
+                    LagIsolation::ReadUncommitted => Isolation::ReadUncommitted,
+                },
+                group,
+            })
+        }
+        (_, _, _, group) => AuditSubject::Prefix { group },
+    };
+    Ok(AuditSettings {
+        subject,
+        witnesses: arguments.witnesses,
+        memory: arguments.memory.get(),
+        html: arguments.html.clone(),
+        junit: arguments.junit.clone(),
+        full: arguments.full,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::exit::Code;
+
+    fn resolve(args: &[&str]) -> Result<AuditSettings, String> {
+        let args = ["foodstream", "audit"].iter().chain(args);
+        let parsed = Cli::try_parse_from(args).map_err(|error| error.to_string())?;
+        let Command::Audit(arguments) = parsed.command else { unreachable!("only audit is called here") };
+        audit(&arguments).map_err(|failure| {
+            assert_eq!(failure.code, Code::Usage);
+            failure.to_string()
+        })
+    }
+
+    #[test]
+    fn options_select_the_subject() {
+        let subject = |args: &[&str]| resolve(args).expect("resolved").subject;
+        assert!(matches!(subject(&[]), AuditSubject::Prefix { group: None }));
+        let AuditSubject::Service(service) = subject(&["--decisions", "stock", "--group", "alice"]) else {
+            panic!("a service")
+        };
+        assert_eq!((&*service.decisions, &*service.group, service.ordered_by), ("stock", "alice", None));
+        let AuditSubject::Chain(chain) = subject(&["--in", "a", "--out", "b", "--match", "key", "--match-out", "/id"])
+        else {
+            panic!("a chain")
+        };
+        assert_eq!(
+            (chain.match_in, chain.match_out, chain.fan_out),
+            (MatchField::Key, MatchField::Pointer("/id".to_owned()), FanOut::Exactly(1))
+        );
+        assert_eq!(resolve(&["--memory", "1GiB"]).expect("resolved").memory, 1 << 30);
+    }
+
+    #[test]
+    fn a_mistake_reports_its_flag() {
+        for (args, named) in [
+            (&["--decisions", "stock"][..], "--group"),
+            (&["--decisions", "", "--group", "g"], "--decisions"),
+            (&["--in", "a"], "--out"),
+            (&["--in", "a", "--out", "b"], "--match"),
+            (&["--in", "a", "--out", "b", "--match-in", "key"], "--match-out"),
+            (&["--in", "a", "--out", "a", "--match", "key"], "--in"),
+            (&["--in", "a", "--out", "b", "--match", "order_id"], "--match"),
+            (&["--in", "a", "--out", "b", "--match", "key", "--fan-out", "0"], "--fan-out"),
+            (&["--match", "key"], "--in"),
+            (&["--isolation", "read_uncommitted"], "--in"),
+            (&["--ordered-by", "restaurant_id"], "--decisions"),
+            (&["--decisions", "a", "--group", "g", "--in", "b", "--out", "c"], "--in"),
+            (&["--group", ""], "--group"),
+            (&["--witnesses", "0"], "--witnesses"),
+            (&["--memory", "1"], "--memory"),
+        ] {
+            let message = resolve(args).expect_err(named);
+            assert!(message.contains(named), "{args:?}: {message}");
+        }
+    }
+}

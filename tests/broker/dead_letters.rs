@@ -6,6 +6,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 
 use super::Case;
+use super::invariants;
+use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS};
 use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
@@ -83,6 +85,7 @@ fn large_records(env: &TestEnv) {
     // `analytics` counts the same records.
     assert_eq!(env.document("analytics --from-beginning")["bad_records"], 8);
     assert_eq!(env.document("inventory --until-end")["dead_letters"], 0);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 /// Repeated incompressible blocks: a codec with a large window finds the repetition, gzip does not.
@@ -122,6 +125,8 @@ fn oversized(env: &TestEnv) {
     // Computed with `sha256sum`.
     assert_eq!(header(dead_letter, "foodstream.dlq.value.sha256"), REPEATED_NOISE);
     assert_eq!(dead_letter.headers[0], ("traceparent".to_owned(), Some(b"00-1".to_vec())));
+    // A cut value is compared by its checksum.
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 const REPEATED_NOISE: &str = "8612bdd04c7ef25db89c26c8c202e51118c7511f2bef39cfa2d28e9ee0e30b82";
@@ -166,6 +171,7 @@ fn original_headers(env: &TestEnv) {
     let second = env.read("order-events-dlq").remove(2);
     assert_eq!(second.headers[..first.headers.len()], first.headers);
     assert_eq!((header(&first, "foodstream.dlq.offset"), header(&second, "foodstream.dlq.offset")), ("0", "2"));
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 fn size_errors(env: &TestEnv) {

@@ -93,6 +93,13 @@ fn adapted(env: &TestEnv, args: &[String]) -> Vec<String> {
     if listens {
         args.extend(["--listen".to_owned(), "127.0.0.1:0".to_owned()]);
     }
+    // Topics and groups of other programs have full names.
+    let is_audit = args[0] == "audit";
+    for flag in ["--decisions", "--in", "--out", "--group"].into_iter().filter(|_| is_audit) {
+        if let Some(name) = args.iter().position(|word| word == flag).and_then(|index| args.get_mut(index + 1)) {
+            *name = env.topic(name);
+        }
+    }
     if let Some(minute) = args.iter().position(|word| word == "1m").filter(|_| args[0] == "produce") {
         "1s".clone_into(&mut args[minute]);
     }
@@ -176,6 +183,20 @@ fn until_live(env: &TestEnv, args: &[String], started: &mut Started) {
     });
 }
 
+/// What the examples of `audit` judge: a service that has read no order yet, and two chains.
+fn other_programs(env: &TestEnv) {
+    env.create_topic("order-events", 6, &[]);
+    for topic in ["stock", "payments", "receipts", "clicks", "sessions"] {
+        env.create_topic(topic, 1, &[]);
+    }
+    env.set_offsets("alice", "order-events", &[(0, 0)]);
+    let record = |value: &'static [u8]| (0, Some(&b"user_1"[..]), Some(value));
+    env.put("payments", &[record(br#"{"payment_id":1}"#)]);
+    env.put("receipts", &[record(br#"{"payment_id":1}"#)]);
+    env.put("clicks", &[record(b"a click")]);
+    env.put("sessions", &[record(br#"{"user":"user_1"}"#)]);
+}
+
 fn every_example(env: &TestEnv) {
     let mut found = Vec::new();
     examples(&[], &mut found);
@@ -190,6 +211,7 @@ fn every_example(env: &TestEnv) {
     ] {
         std::fs::copy(scripts.join(script), env.dir().join(copy)).expect("copied");
     }
+    other_programs(env);
     let terminals = Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok();
     let mut run = BTreeSet::new();
     for Example { args, description } in found {

@@ -96,20 +96,30 @@ impl TestEnv {
         self.read_with_isolation(topic, "read_committed")
     }
 
+    /// All records of a topic below its last stable offsets, without waiting for open transactions.
+    pub fn read_stable(&self, topic: &str) -> Vec<StoredRecord> {
+        self.read_ranges(topic, "read_committed", &self.watermarks(topic))
+    }
+
     /// All records of a topic at an isolation level.
     pub fn read_with_isolation(&self, topic: &str, isolation: &str) -> Vec<StoredRecord> {
-        let name = self.topic(topic);
-        let mut records = Vec::new();
         let ranges = self.watermarks(topic);
-        let mut list = TopicPartitionList::new();
-        for (partition, (low, high)) in (0..).zip(&ranges) {
-            if low < high {
-                list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
-            }
-        }
         // Wait for open transactions first, so that the first end of partition lies behind all records.
         if isolation == "read_committed" {
             until("open transactions end", || self.is_stable(topic, &ranges).then_some(()));
+        }
+        self.read_ranges(topic, isolation, &ranges)
+    }
+
+    /// Reads from the log starts to the first end of each partition.
+    fn read_ranges(&self, topic: &str, isolation: &str, ranges: &[(i64, i64)]) -> Vec<StoredRecord> {
+        let name = self.topic(topic);
+        let mut records = Vec::new();
+        let mut list = TopicPartitionList::new();
+        for (partition, (low, high)) in (0..).zip(ranges) {
+            if low < high {
+                list.add_partition_offset(&name, partition, Offset::Offset(*low)).expect("listed");
+            }
         }
         let mut unread: BTreeSet<i32> = list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let (_one_at_a_time, consumer) = (self.clients.reading(), self.consumer(isolation));

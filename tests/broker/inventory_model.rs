@@ -52,28 +52,56 @@ fn decode(value: Option<&[u8]>) -> Decoded {
         Err(_) => return Decoded::Bad,
     }
     let Ok(order) = serde_json::from_slice::<Order>(value) else { return Decoded::Bad };
-    let is_short = |id: &str| id.len() <= 256;
-    let id = |id: &str| !id.is_empty() && is_short(id);
-    let money = |amount: f64| {
-        (0.0..=10_000_000.0).contains(&amount) && ((amount * 100.0).round() / 100.0 - amount).abs() <= 0.000_001
-    };
     let line = |line: &Line| {
-        id(&line.item_id)
+        is_id(&line.item_id)
             && line.quantity.fract() == 0.0
             && (1.0..=1_000_000.0).contains(&line.quantity)
-            && money(line.price)
+            && is_money(line.price)
     };
-    let good = id(&order.order_id)
-        && id(&order.user_id)
+    let good = is_id(&order.order_id)
+        && is_id(&order.user_id)
         && is_short(&order.restaurant_id)
         && (1..=10_000).contains(&order.items.len())
         && order.items.iter().all(line)
-        && money(order.total_amount)
+        && is_money(order.total_amount)
         && ["placed", "failed"].contains(&order.status.as_str());
     match millis(&order.timestamp) {
         Some(millis) if good => Decoded::Order(order, millis),
         _ => Decoded::Bad,
     }
+}
+
+pub fn is_short(id: &str) -> bool {
+    id.len() <= 256
+}
+
+pub fn is_id(id: &str) -> bool {
+    !id.is_empty() && is_short(id)
+}
+
+/// Whether a price or total is legal.
+pub fn is_money(amount: f64) -> bool {
+    (0.0..=10_000_000.0).contains(&amount) && ((amount * 100.0).round() / 100.0 - amount).abs() <= 0.000_001
+}
+
+/// The first word of the reason of a bad record. Of several errors it may be that of another one than the program's.
+pub fn reason(value: Option<&[u8]>) -> &'static str {
+    let Some(value) = value else { return "no_value" };
+    if std::str::from_utf8(value).is_err() {
+        return "not_utf8";
+    }
+    let error = match serde_json::from_slice::<Value>(value) {
+        Ok(Value::Object(_)) => serde_json::from_slice::<Head>(value)
+            .err()
+            .or_else(|| serde_json::from_slice::<Order>(value).err())
+            .map(|error| error.to_string()),
+        Err(error) if error.to_string().starts_with("recursion limit") => return "too_deep",
+        Ok(_) | Err(_) => return "not_json",
+    };
+    let words =
+        [("duplicate field", "duplicate_field"), ("missing field", "missing_field"), ("invalid type", "wrong_type")];
+    let word = words.iter().find(|(start, _)| error.as_deref().is_some_and(|error| error.starts_with(start)));
+    word.map_or("bad_value", |(_, word)| word)
 }
 
 /// Milliseconds since 1970 of `YYYY-MM-DDTHH:MM:SS[.fraction][Z]`.
@@ -98,10 +126,13 @@ pub fn millis(text: &str) -> Option<i64> {
 
 #[derive(Default)]
 pub struct Stock {
-    pub on_hand: i64,
+    /// `None` for unlimited stock.
+    pub on_hand: Option<i64>,
     pub reserved: i64,
     pub period: i64,
     pub source_offset: i64,
+    /// The sum of all restocks.
+    pub restocked: i64,
 }
 
 /// Expected state after the records of a partition below its committed offset.
@@ -120,8 +151,9 @@ impl<'a> InventoryModel<'a> {
         *self.counts.entry(name).or_default() += 1;
     }
 
-    /// Applies the next record of the partition.
-    pub fn apply(&mut self, record: &'a StoredRecord, opening: i64, restock_millis: i64) {
+    /// Applies the next record of the partition. Without an opening stock it is unlimited.
+    pub fn apply(&mut self, record: &'a StoredRecord, opening: impl Into<Option<i64>>, restock_millis: i64) {
+        let opening = opening.into();
         self.count("records");
         match decode(record.value.as_deref()) {
             Decoded::Skipped => self.count("skipped"),
@@ -136,7 +168,14 @@ impl<'a> InventoryModel<'a> {
         }
     }
 
-    fn decide(&mut self, record: &'a StoredRecord, order: &Order, time: i64, opening: i64, restock_millis: i64) {
+    fn decide(
+        &mut self,
+        record: &'a StoredRecord,
+        order: &Order,
+        time: i64,
+        opening: Option<i64>,
+        restock_millis: i64,
+    ) {
         let key = |line: &Line| (order.restaurant_id.clone(), line.item_id.clone());
         if order.status == "failed" {
             self.count("released");
@@ -154,15 +193,18 @@ impl<'a> InventoryModel<'a> {
         }
         for name in requested.keys() {
             let offset = record.offset;
-            let new_stock = Stock { on_hand: opening, reserved: 0, period, source_offset: offset };
+            let new_stock = Stock { on_hand: opening, reserved: 0, period, source_offset: offset, restocked: 0 };
             let stock = self.stock.entry(name.clone()).or_insert(new_stock);
             if stock.period < period {
-                restocked.insert(name.clone(), opening - stock.on_hand);
-                *stock = Stock { on_hand: opening, reserved: stock.reserved, period, source_offset: offset };
+                let added = opening.zip(stock.on_hand).map_or(0, |(opening, on_hand)| opening - on_hand);
+                restocked.insert(name.clone(), added);
+                stock.restocked += added;
+                (stock.on_hand, stock.period, stock.source_offset) = (opening, period, offset);
             }
         }
-        let is_short =
-            |stock: &BTreeMap<(String, String), Stock>, name: &(String, String)| stock[name].on_hand < requested[name];
+        let is_short = |stock: &BTreeMap<(String, String), Stock>, name: &(String, String)| {
+            stock[name].on_hand.is_some_and(|on_hand| on_hand < requested[name])
+        };
         let is_rejected = requested.keys().any(|name| is_short(&self.stock, name));
         self.count(if is_rejected { "rejected" } else { "reserved" });
         for (index, line) in order.items.iter().enumerate() {
@@ -175,11 +217,11 @@ impl<'a> InventoryModel<'a> {
             };
             let stock = self.stock.get_mut(&name).expect("opened above");
             if !is_rejected {
-                stock.on_hand -= to_i64(line.quantity);
+                stock.on_hand = stock.on_hand.map(|on_hand| on_hand - to_i64(line.quantity));
                 stock.reserved += to_i64(line.quantity);
                 stock.source_offset = record.offset;
             }
-            let on_hand = Some(stock.on_hand);
+            let on_hand = stock.on_hand;
             self.emit(record, order, time, index, line, (action, reason, restocked, on_hand));
         }
     }
@@ -201,6 +243,35 @@ impl<'a> InventoryModel<'a> {
         });
         self.decisions.push((record, decision));
     }
+}
+
+/// The inverse of [`millis`], with three decimals and `Z`.
+fn timestamp(millis: i64) -> String {
+    let (days, of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
+    // The year begins in March; an era has 400 years.
+    let days = days + 719_468;
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year_of_era + next;
+    let (second, milli) = (of_day / 1000, of_day % 1000);
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z")
+}
+
+/// The bytes of a decision of the model: the documented order of fields, prices with two decimals.
+pub fn encoded(decision: &Value) -> Vec<u8> {
+    let field = |name: &str| format!("\"{name}\":{}", decision[name]);
+    let cents = to_i64((decision["price"].as_f64().expect("a price") * 100.0).round());
+    let time = timestamp(decision["timestamp"].as_i64().expect("a time"));
+    let mut fields: Vec<String> = ["event_type", "order_id", "restaurant_id", "item_id", "quantity"].map(field).into();
+    fields.push(format!("\"price\":{}.{:02}", cents / 100, cents % 100));
+    fields.extend(["action", "reason", "restocked", "on_hand", "line", "lines", "source"].map(field));
+    fields.push(format!("\"timestamp\":\"{time}\""));
+    format!("{{{}}}", fields.join(",")).into_bytes()
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "checked to be whole and at most a million")]

@@ -13,11 +13,21 @@
 mod all_groups;
 mod analytics;
 mod answers;
+mod audit;
+mod audit_bytes;
+mod audit_chain;
+mod audit_copy;
+mod audit_damages;
+mod audit_damages_state;
+mod audit_service;
+mod audit_shapes;
+mod audit_stops;
 mod broker_kills;
 mod brokers;
 mod clean;
 mod clients;
 mod dead_letters;
+mod decision_model;
 mod edge_cases;
 mod examples;
 mod faults;
@@ -26,6 +36,7 @@ mod groups;
 #[path = "../support/hostile.rs"]
 mod hostile;
 mod inspect;
+mod invariant_checks;
 mod invariant_tests;
 mod invariants;
 mod inventory_kills;
@@ -100,6 +111,10 @@ fn main() {
         pipeline::CASES,
         record_schemas::CASES,
         invariant_tests::CASES,
+        audit::CASES,
+        audit_bytes::CASES,
+        audit_shapes::CASES,
+        audit_stops::CASES,
         records::CASES,
         dead_letters::CASES,
         unreadable_batches::CASES,
@@ -107,6 +122,8 @@ fn main() {
         python_original::CASES,
         analytics::CASES,
         answers::CASES,
+        audit_chain::CASES,
+        audit_service::CASES,
         replay::CASES,
         replay_kills::CASES,
         replay_targets::CASES,

@@ -13,8 +13,10 @@ use super::support::{Run, TestEnv};
 pub const CASES: &[Case] = &[
     ("pages::readme", |env| console_blocks(env, "README.md")),
     ("pages::analytics", |env| console_blocks(env, "docs/guide/analytics.md")),
+    ("pages::audit", |env| console_blocks(env, "docs/guide/audit.md")),
     ("pages::broker", |env| console_blocks(env, "docs/guide/broker.md")),
     ("pages::clean", |env| console_blocks(env, "docs/guide/clean.md")),
+    ("pages::grading", |env| console_blocks(env, "docs/guide/grading.md")),
     ("pages::inventory", |env| console_blocks(env, "docs/guide/inventory.md")),
     ("pages::lag", |env| console_blocks(env, "docs/guide/lag.md")),
     ("pages::produce", |env| console_blocks(env, "docs/guide/produce.md")),
@@ -113,10 +115,24 @@ fn fits(shown: &[String], lines: &[&str]) -> bool {
     }
 }
 
+/// The words of a command. The topic and the group of another service are full names, so they get this test's prefix.
+fn words(env: &TestEnv, args: &str) -> Vec<String> {
+    let are_full = args.contains("--decisions ");
+    let mut last = "";
+    let mut words = Vec::new();
+    for word in args.split_whitespace() {
+        let is_full = are_full && ["--decisions", "--group"].contains(&last);
+        last = word;
+        // Conditions are quoted, because a shell would take `>` for a redirection.
+        let word = word.trim_matches('\'');
+        words.push(if is_full { env.topic(word) } else { word.to_owned() });
+    }
+    words
+}
+
 fn run(env: &TestEnv, args: &str) -> Run {
     let output = Command::new(env!("CARGO_BIN_EXE_foodstream"))
-        // Conditions are quoted, because a shell would take `>` for a redirection.
-        .args(args.split_whitespace().map(|word| word.trim_matches('\'')))
+        .args(words(env, args))
         .args(["--prefix", &env.prefix])
         .env("FOODSTREAM_BOOTSTRAP_SERVERS", &env.broker)
         .current_dir(env.dir())
@@ -163,7 +179,7 @@ fn each_page_is_run(_: &TestEnv) {
         let name = Path::new(&page).file_stem().and_then(|name| name.to_str()).expect("a name").to_lowercase();
         assert!(CASES.iter().any(|(case, _)| *case == format!("pages::{name}")), "{page} has no case");
     }
-    for name in ["produce", "inventory", "analytics", "replay", "lag", "scenario", "broker", "clean"] {
+    for name in ["produce", "inventory", "analytics", "replay", "audit", "lag", "scenario", "broker", "clean"] {
         let shows = |shown: &Shown| shown.args.starts_with(&format!("foodstream {name}")) && shown.printed.len() > 2;
         assert!(
             shown(&read(&format!("docs/guide/{name}.md"))).iter().any(shows),

@@ -4,6 +4,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Case;
+use super::invariants;
+use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS};
 use super::records::{Outgoing, write};
 use super::support::{StoredRecord, TestEnv};
 
@@ -76,6 +78,8 @@ fn process_originals(env: &TestEnv) {
     let prices: Vec<String> = decisions.iter().map(|record| record.json()["price"].to_string()).collect();
     assert_eq!(prices, ["12.99", "0.1", "8.5"], "rounded to cents");
     assert!(decisions.iter().all(|record| record.json()["restaurant_id"] == ""));
+
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 
     let metrics = env.document("analytics --from-beginning");
     assert_eq!((&metrics["total_orders"], &metrics["failed_orders"]), (&json!(3), &json!(1)));

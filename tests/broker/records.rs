@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::invariants;
+use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS};
 use super::samples::{Expected, order_samples};
 use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
@@ -179,6 +181,8 @@ fn bad_records(env: &TestEnv) {
     let again = env.document(command);
     assert_eq!((&again["orders"], &again["dead_letters"]), (&json!(0), &json!(0)), "a second run decides nothing");
     assert_dead_letters(env, &bad, &env.read("order-events"));
+    // The samples say what is bad, beyond what the independent checker knows.
+    invariants::audit_agrees(env);
 
     // The same decisions in the same order, except for the offsets that bad records occupy.
     let renumbered: HashMap<(i32, i64), i64> = accepted
@@ -242,6 +246,7 @@ fn size_limit(env: &TestEnv) {
     assert_eq!((&document["orders"], &document["dead_letters"]), (&json!(3), &json!(4)), "{document}");
     let expected = (1..=4).map(|offset| ((0, offset), "not_json")).collect();
     assert_dead_letters(env, &expected, &env.read("order-events"));
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 fn small_dead_letters(env: &TestEnv) {
@@ -329,4 +334,5 @@ fn poison_and_duplicates(env: &TestEnv) {
         .map(|decision| (decision.partition, decision.json()["source"]["offset"].as_i64().expect("an offset")))
         .collect();
     assert_eq!(decided, good.iter().map(|record| (record.partition, record.offset)).collect());
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }

@@ -14,11 +14,15 @@ mod brokers;
 #[path = "../broker/clients.rs"]
 mod clients;
 mod coordinators;
+#[path = "../broker/decision_model.rs"]
+mod decision_model;
 mod exit_table;
 mod failover_times;
 #[allow(dead_code, reason = "the broker suite uses the rest")]
 #[path = "../broker/inspect.rs"]
 mod inspect;
+#[path = "../broker/invariant_checks.rs"]
+mod invariant_checks;
 #[allow(dead_code, reason = "the broker suite uses the rest")]
 #[path = "../broker/invariants.rs"]
 mod invariants;

@@ -1,10 +1,12 @@
 //! Corruption of batches in fetch responses.
 
+use std::io::Read;
+
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, FetchResponse, MetadataResponse, ResponseHeader};
 use kafka_protocol::protocol::{Decodable, Encodable};
 
-use super::rule::{Corruption, CorruptionKind};
+use super::rule::{AlteredByte, Corruption, CorruptionKind};
 use super::state::Shared;
 
 /// Offsets of a batch's magic byte and checksum, and start of the checksummed bytes.
@@ -71,7 +73,7 @@ pub fn apply(shared: &Shared, corruption: Corruption, version: i16, mut frame: B
 }
 
 /// Corrupts the batch with the offset, if it is complete.
-fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
+fn corrupt(bytes: &mut BytesMut, corruption: Corruption) -> bool {
     let mut at = 0;
     while let Some(batch) = bytes.get(at..).filter(|rest| rest.len() > LAST_OFFSET_DELTA + 4) {
         let number = |from: usize| i32::from_be_bytes(batch[from..from + 4].try_into().expect("four bytes"));
@@ -80,6 +82,14 @@ fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
         let last = base + i64::from(number(LAST_OFFSET_DELTA));
         let Some(batch) = bytes.get_mut(at..at + size) else { return false };
         if (base..=last).contains(&corruption.offset) {
+            if let CorruptionKind::Record(byte) = corruption.how {
+                let altered = alter(batch, corruption.offset - base, byte);
+                let rest = bytes[at + size..].to_vec();
+                bytes.truncate(at);
+                bytes.extend_from_slice(&altered);
+                bytes.extend_from_slice(&rest);
+                return true;
+            }
             match corruption.how {
                 // The last byte is the header count of the last record.
                 CorruptionKind::Bit => batch[size - 3] ^= 1,
@@ -87,6 +97,7 @@ fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
                 CorruptionKind::Codec => batch[ATTRIBUTES] |= CODEC,
                 CorruptionKind::Records => batch[RECORDS..RECORDS + 5].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x07]),
                 CorruptionKind::Format => batch[MAGIC] = 9,
+                CorruptionKind::Record(_) => {}
             }
             if corruption.how != CorruptionKind::Bit {
                 let crc = crc32c::crc32c(&batch[COVERED..]);
@@ -97,4 +108,58 @@ fn corrupt(bytes: &mut [u8], corruption: Corruption) -> bool {
         at += size;
     }
     false
+}
+
+/// The batch with an altered byte in the record with this offset delta. The record must be there.
+fn alter(batch: &[u8], delta: i64, byte: AlteredByte) -> Vec<u8> {
+    let mut altered = batch[..RECORDS].to_vec();
+    match batch[ATTRIBUTES] & CODEC {
+        0 => altered.extend_from_slice(&batch[RECORDS..]),
+        1 => {
+            altered[ATTRIBUTES] &= !CODEC;
+            let mut records = flate2::read::MultiGzDecoder::new(&batch[RECORDS..]);
+            records.read_to_end(&mut altered).expect("gzip");
+        }
+        codec => panic!("codec {codec}"),
+    }
+    let mut at = RECORDS;
+    loop {
+        let length = varint(&altered, &mut at);
+        let end = at + usize::try_from(length).expect("a length");
+        // The attributes of the record.
+        at += 1;
+        varint(&altered, &mut at);
+        if varint(&altered, &mut at) != delta {
+            at = end;
+            continue;
+        }
+        for is_key in [true, false] {
+            let length = usize::try_from(varint(&altered, &mut at)).unwrap_or(0);
+            if is_key == byte.is_key {
+                assert!(byte.index < length, "{byte:?} of {length}");
+                altered[at + byte.index] ^= byte.bits;
+            }
+            at += length;
+        }
+        break;
+    }
+    let length = i32::try_from(altered.len() - OVERHEAD).expect("a length");
+    altered[8..OVERHEAD].copy_from_slice(&length.to_be_bytes());
+    let crc = crc32c::crc32c(&altered[COVERED..]);
+    altered[CRC..COVERED].copy_from_slice(&crc.to_be_bytes());
+    altered
+}
+
+/// A zigzag number of variable length.
+fn varint(bytes: &[u8], at: &mut usize) -> i64 {
+    let (mut value, mut shift) = (0u64, 0);
+    loop {
+        let byte = bytes[*at];
+        *at += 1;
+        value |= u64::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte < 0x80 {
+            return (value >> 1).cast_signed() ^ -(value & 1).cast_signed();
+        }
+    }
 }

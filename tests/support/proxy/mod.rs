@@ -25,7 +25,7 @@ use kafka_protocol::messages::ApiKey;
 use addresses::Routes;
 use state::Shared;
 
-pub use rule::{Action, Corruption, CorruptionKind, Rule};
+pub use rule::{Action, AlteredByte, Corruption, CorruptionKind, Rule};
 pub use state::{BlackHole, Counts};
 
 /// A running proxy. Its connections are closed when it is dropped.

@@ -49,6 +49,18 @@ pub enum CorruptionKind {
     Records,
     /// Sets an unknown magic byte.
     Format,
+    /// Flips bits of one byte of the record with the offset, and updates the checksum: a reader sees another record. A
+    /// batch of gzip becomes one without compression.
+    Record(AlteredByte),
+}
+
+/// A byte of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AlteredByte {
+    pub is_key: bool,
+    pub index: usize,
+    /// The bits to flip.
+    pub bits: u8,
 }
 
 /// An action, and which replies it applies to.

@@ -1,0 +1,128 @@
+//! `audit` of the topics of a prefix: every damage is found under its names by the command and by the independent
+//! checker, and nothing else is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
+
+use super::Case;
+use super::audit_copy::Logs;
+use super::audit_damages::{DECISION_DAMAGES, Damage};
+use super::audit_damages_state::{
+    DEAD_LETTER_DAMAGES, LEDGER_DAMAGES, OFFSET_DAMAGES, OPEN_TRANSACTIONS, ORDER_DAMAGES, READER_DAMAGES,
+};
+use super::groups::SHORT_TIMEOUTS;
+use super::invariants::TopicSnapshot;
+use super::support::{TestEnv, until};
+
+pub const CASES: &[Case] = &[
+    ("audit::open_transactions_are_caught_by_name", open_transactions),
+    ("audit::every_damage_is_caught_by_name", damages),
+];
+
+/// A run with reserved, rejected and released orders, restocks, repeated and bad orders, aborted transactions, a group
+/// of `analytics`, and orders that are not decided yet.
+pub fn good_run(env: &TestEnv) {
+    let orders = "--partitions 2 --restaurants 4 --items 3 --poison-rate 12% --duplicate-rate 8% --failure-rate 15%";
+    let inventory = format!("inventory {SHORT_TIMEOUTS} --opening-stock 10 --restock-every 1m --instance-id till");
+    env.run(&format!("produce --count 40 --seed 5 --orders-per-minute 20 {orders}")).expect(0);
+    env.run(&format!("{inventory} --until-end")).expect(0);
+    env.run("analytics --until-end").expect(0);
+    env.run(&format!("produce --count 40 --seed 6 --orders-per-minute 20 {orders}")).expect(0);
+    let mut killed = env.start(&format!("{inventory} --throttle 40/s --commit-interval 3s"));
+    until("decisions of both partitions are in an open transaction", || {
+        let (stable, ends) = (env.last_stable_offsets("inventory-events"), env.watermarks("inventory-events"));
+        stable.iter().zip(ends).all(|(stable, (_, end))| stable + 8 <= end).then_some(())
+    });
+    killed.kill();
+    env.run(&format!("{inventory} --until-end")).expect(0);
+    env.run("analytics --until-end").expect(0);
+    env.run(&format!("produce --count 20 --seed 7 {orders}")).expect(0);
+}
+
+/// The names of the checks that `audit` found violated.
+pub fn violated(document: &Value) -> BTreeSet<String> {
+    let checks = document["checks"].as_array().expect("checks").iter();
+    let found = checks.filter(|check| check["violations"].as_u64() > Some(0));
+    found.map(|check| check["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// Compares what the table, the command and the independent checker say about a damage.
+fn problem(env: &TestEnv, good: &Logs, number: usize, damage: &Damage) -> Option<String> {
+    let mut logs = good.clone();
+    (damage.change)(&mut logs);
+    let copy = logs.write(env.other(&format!("{number}")));
+    let expected: BTreeSet<String> = damage.violated.split_whitespace().map(str::to_owned).collect();
+    let truth = TopicSnapshot::of(&copy.env).violations();
+    let names: BTreeSet<String> = truth.names().into_iter().map(str::to_owned).collect();
+    let run = copy.env.run("audit --output json");
+    let document = run.document();
+    let found = violated(&document);
+    let verdict = if expected.is_empty() { ("clean", 0) } else { ("violated", 3) };
+    if (document["verdict"].as_str(), run.code()) != (Some(verdict.0), verdict.1) {
+        return Some(format!("{}: exit {}, {}\n{document:#}", damage.name, run.code(), document["verdict"]));
+    }
+    (names != expected || found != expected).then(|| {
+        let shown = |other: &BTreeSet<String>| {
+            let more: Vec<_> = other.difference(&expected).collect();
+            let less: Vec<_> = expected.difference(other).collect();
+            format!("more {more:?}, less {less:?}")
+        };
+        let evidence: Vec<String> = document["checks"]
+            .as_array()
+            .expect("checks")
+            .iter()
+            .filter(|check| !check["first"].is_null())
+            .map(|check| format!("  {}: {}", check["name"], check["first"]["summary"]))
+            .collect();
+        let (checker, audit) = (shown(&names), shown(&found));
+        format!("{}: checker {checker}; audit {audit}\n{truth:#?}\n{}", damage.name, evidence.join("\n"))
+    })
+}
+
+fn damages(env: &TestEnv) {
+    let tables = [DECISION_DAMAGES, OFFSET_DAMAGES, LEDGER_DAMAGES, ORDER_DAMAGES, DEAD_LETTER_DAMAGES, READER_DAMAGES];
+    let mut chosen = tables.concat();
+    if std::env::var_os("FOODSTREAM_AUDIT_DAMAGES").is_none() {
+        // All of them take most of a minute. Without the variable, two of each set of checks.
+        let mut seen = BTreeMap::new();
+        chosen.retain(|damage| {
+            let count = seen.entry(damage.violated).or_insert(0);
+            *count += 1;
+            *count <= 2
+        });
+    }
+    assert_caught(env, &chosen);
+}
+
+fn open_transactions(env: &TestEnv) {
+    assert_caught(env, OPEN_TRANSACTIONS);
+}
+
+fn assert_caught(env: &TestEnv, damages: &[Damage]) {
+    let source = env.other("good");
+    good_run(&source);
+    let good = Logs::read(&source);
+    let problems = parallel(damages, |number, damage| problem(env, &good, number, damage));
+    assert!(problems.is_empty(), "{} of {} damages:\n{}", problems.len(), damages.len(), problems.join("\n\n"));
+}
+
+/// Runs the function for each item, and returns what it finds. A case mostly waits for answers, so many run at a time.
+pub fn parallel<T: Sync, P: Send>(items: &[T], run: impl Fn(usize, &T) -> Option<P> + Sync) -> Vec<P> {
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(item) = items.get(number) else { return };
+                    let result = run(number, item);
+                    found.lock().expect("whole").extend(result);
+                }
+            });
+        }
+    });
+    found.into_inner().expect("whole")
+}

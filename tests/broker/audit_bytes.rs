@@ -1,0 +1,165 @@
+//! One altered byte anywhere: `audit` finds it and names the record. The byte is altered in what readers get, with a right
+//! checksum.
+
+use std::collections::BTreeSet;
+
+use foodstream::broker::ApiKey;
+use serde_json::Value;
+
+use super::Case;
+use super::audit::{parallel, violated};
+use super::audit_copy::{DEAD_LETTERS, DECISIONS, LEDGER, ORDERS};
+use super::invariants::{POSITION, TopicSnapshot};
+use super::proxy::{Action, AlteredByte, Corruption, CorruptionKind, Proxy, Rule};
+use super::support::{StoredRecord, TestEnv};
+
+pub const CASES: &[Case] = &[("audit::one_altered_byte_is_found_with_its_record", altered_bytes)];
+
+/// A record and the byte that is altered in it.
+struct Place {
+    topic: &'static str,
+    record: StoredRecord,
+    byte: AlteredByte,
+}
+
+/// `SplitMix64`
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("small")
+    }
+}
+
+/// A random byte of a key or value.
+fn place(random: &mut Random, topic: &'static str, records: &[StoredRecord]) -> Place {
+    loop {
+        let record = &records[random.below(records.len())];
+        let is_key = random.below(8) == 0;
+        let part = if is_key { &record.key } else { &record.value };
+        let length = part.as_ref().map_or(0, Vec::len);
+        if length > 0 {
+            let byte = AlteredByte { is_key, index: random.below(length), bits: 1 << random.below(8) };
+            return Place { topic, record: record.clone(), byte };
+        }
+    }
+}
+
+fn number_of(variable: &str, default: usize) -> usize {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+fn altered_bytes(env: &TestEnv) {
+    let orders = number_of("FOODSTREAM_AUDIT_ORDERS", 600);
+    let places = number_of("FOODSTREAM_AUDIT_PLACES", 16);
+    let mut random = Random(u64::try_from(number_of("FOODSTREAM_TEST_SEED", 1)).expect("small"));
+    env.run(&format!("produce --count {orders} --seed 9 --poison-rate 1% --duplicate-rate 1%")).expect(0);
+    env.run("inventory --until-end").expect(0);
+    env.run("analytics --until-end").expect(0);
+    // Older records of a key in the ledger say nothing.
+    let mut keys = BTreeSet::new();
+    let mut ledger = env.read(LEDGER);
+    ledger.reverse();
+    ledger.retain(|record| keys.insert((record.partition, record.key.clone())));
+    let topics = [
+        (ORDERS, env.read(ORDERS)),
+        (DECISIONS, env.read(DECISIONS)),
+        (LEDGER, ledger),
+        (DEAD_LETTERS, env.read(DEAD_LETTERS)),
+    ];
+    // Of ten places, four are in orders, four in decisions.
+    let share = [0, 0, 0, 0, 1, 1, 1, 1, 2, 3];
+    let places: Vec<Place> = (0..places)
+        .map(|index| {
+            let (topic, records) = &topics[share[index % share.len()]];
+            place(&mut random, topic, records)
+        })
+        .collect();
+    // A large snapshot is not kept 16 times.
+    let opinions = orders <= 10_000;
+    let found = parallel(&places, |_, place| Some(found(env, place, opinions)));
+    let problems: Vec<&String> = found.iter().filter_map(|found| found.as_ref().err()).collect();
+    assert!(problems.is_empty(), "{} of {}: {problems:#?}", problems.len(), places.len());
+    let ranges = found.iter().filter(|found| **found == Ok(Named::Range)).count();
+    eprintln!("{} altered bytes in {orders} orders: {ranges} are named by a range of records only", places.len());
+}
+
+/// How evidence names a record.
+#[derive(Debug, PartialEq, Eq)]
+enum Named {
+    Record,
+    /// The record is in a range of records with another digest.
+    Range,
+}
+
+fn found(env: &TestEnv, place: &Place, opinions: bool) -> Result<Named, String> {
+    let Place { topic, record, byte } = place;
+    let proxy = Proxy::new(&env.broker);
+    let name: &'static str = env.topic(topic).leak();
+    let corruption = Corruption {
+        topic: name,
+        partition: record.partition,
+        offset: record.offset,
+        how: CorruptionKind::Record(*byte),
+        times: u64::MAX,
+    };
+    proxy.add(Rule::new(ApiKey::Fetch, Action::Corrupt(corruption)));
+    let through = env.through(&proxy.address());
+    let what = format!("{name}/{} offset {} {byte:?}: {}", record.partition, record.offset, shown(record));
+    let run = through.run("audit --output json");
+    assert!(proxy.counts().corrupted > 0, "{what}: not altered");
+    let document = run.document();
+    let fail = |problem: &str| Err(format!("{what}\n{problem}: exit {}, {}", run.code(), brief(&document)));
+    if run.code() != 3 || document["verdict"] == "clean" {
+        return fail("not found");
+    }
+    // An altered topic id is that of another topic.
+    let is_position = record.key.as_deref() == Some(POSITION);
+    if document["verdict"] != "violated" && !is_position {
+        return fail("not violated");
+    }
+    if opinions && document["verdict"] == "violated" {
+        let truth = TopicSnapshot::of(&through).violations();
+        let names: BTreeSet<String> = truth.names().into_iter().map(str::to_owned).collect();
+        if names != violated(&document) {
+            return fail(&format!("the checker found {:?}", truth.names()));
+        }
+    }
+    let witnesses: Vec<&Value> =
+        document["checks"].as_array().expect("checks").iter().map(|check| &check["first"]).collect();
+    let is_own = |shown: &Value| {
+        shown["topic"] == name && shown["partition"] == record.partition && shown["offset"] == record.offset
+    };
+    if witnesses.iter().filter_map(|witness| witness["records"].as_array()).flatten().any(is_own) {
+        return Ok(Named::Record);
+    }
+    let in_range = |witness: &&Value| witness["summary"].as_str().is_some_and(|text| contains(text, name, record));
+    if witnesses.iter().any(in_range) || document["verdict"] == "unproved" {
+        return Ok(Named::Range);
+    }
+    fail("not named")
+}
+
+/// Whether a text names a range of records that has this one: `records 0 to 500 of order-events/3`.
+fn contains(text: &str, topic: &str, record: &StoredRecord) -> bool {
+    let Some((_, rest)) = text.split_once("records ") else { return false };
+    let words: Vec<&str> = rest.split(' ').collect();
+    let [start, "to", end, "of", place, ..] = words[..] else { return false };
+    let range = start.parse().unwrap_or(i64::MAX)..end.parse().unwrap_or(0);
+    place == format!("{topic}/{}", record.partition) && range.contains(&record.offset)
+}
+
+fn shown(record: &StoredRecord) -> String {
+    String::from_utf8_lossy(record.value.as_deref().unwrap_or_default()).into_owned()
+}
+
+/// The summaries of a document.
+fn brief(document: &Value) -> String {
+    let checks = document["checks"].as_array().expect("checks").iter();
+    let found = checks.filter(|check| !check["first"].is_null());
+    let lines = found.map(|check| format!("\n  {}: {}", check["name"], check["first"]["summary"]));
+    format!("{} {}{}", document["verdict"], document["unproved"], lines.collect::<String>())
+}

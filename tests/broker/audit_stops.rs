@@ -1,0 +1,95 @@
+//! `audit` that is stopped while it reads, and topics that change while they are read.
+
+use foodstream::broker::ApiKey;
+use rustix::process::Signal;
+
+use super::Case;
+use super::audit::{parallel, violated};
+use super::audit_copy::{DECISIONS, ORDERS};
+use super::proxy::{Action, BlackHole, Proxy, Rule};
+use super::support::{TestEnv, until};
+
+pub const CASES: &[Case] =
+    &[("audit::a_stop_reports_what_was_judged", stopped), ("audit::topics_that_change_while_they_are_read", changed)];
+
+/// Small responses, so that a stop comes between them.
+const SMALL: &str = "audit --output json -X max.partition.fetch.bytes=20000";
+
+fn run(env: &TestEnv) {
+    env.run("produce --count 8000 --seed 4 --partitions 3 --poison-rate 2%").expect(0);
+    env.run("inventory --until-end").expect(0);
+}
+
+fn stopped(env: &TestEnv) {
+    run(env);
+    // From this reply on the audit gets no further one.
+    let stops = [1, 4, 8, 16, 24, 32, 42, 52];
+    let judged = parallel(&stops, |_, stop| {
+        let proxy = Proxy::new(&env.broker);
+        proxy.add(Rule::new(ApiKey::Fetch, Action::BlackHole(BlackHole::Both)).only(*stop));
+        let mut running = env.through(&proxy.address()).start(SMALL);
+        let mut has_stopped = false;
+        until("the replies end", || {
+            has_stopped = proxy.black_hole_since().is_some();
+            (has_stopped || running.has_ended()).then_some(())
+        });
+        assert!(has_stopped, "{stop}: the audit ended early");
+        running.signal(Signal::INT);
+        let run = running.end().expect(130);
+        let document = run.document();
+        assert_eq!(document["verdict"], "unproved", "{stop}: {document:#}");
+        assert!(violated(&document).is_empty(), "{stop}: {document:#}");
+        assert!(document["unproved"].to_string().contains("stopped"), "{stop}: {document:#}");
+        let covered = document["covered"].as_array().expect("ranges").iter();
+        let own = covered.filter(|range| range["topic"] == env.topic(ORDERS));
+        let offsets = |range: &serde_json::Value, name: &str| range[name].as_i64().expect("an offset");
+        Some(own.map(|range| offsets(range, "end") - offsets(range, "start")).sum::<i64>())
+    });
+    let judged: Vec<i64> = judged.into_iter().collect();
+    assert!(judged.iter().all(|offsets| *offsets < 8_000), "{judged:?}");
+    assert!(judged.iter().any(|offsets| *offsets > 0), "{judged:?}");
+}
+
+/// A change: its name, the exit code, a word of the answer, and what it does.
+type Change = (&'static str, i32, &'static str, fn(&TestEnv));
+
+const CHANGES: &[Change] = &[
+    ("deleted", 7, "order-events", |env| env.delete_topic(ORDERS)),
+    ("created-again", 7, "order-events", |env| {
+        env.delete_topic(ORDERS);
+        env.create_topic(ORDERS, 3, &[]);
+    }),
+    ("decisions-created-again", 7, "inventory-events", |env| {
+        env.delete_topic(DECISIONS);
+        env.create_topic(DECISIONS, 3, &[]);
+    }),
+    ("truncated", 7, "order-events", |env| {
+        for (partition, (_, end)) in (0..).zip(env.watermarks(ORDERS)) {
+            env.delete_records(ORDERS, partition, end);
+        }
+    }),
+];
+
+fn changed(env: &TestEnv) {
+    parallel(CHANGES, |_, (name, code, word, change)| -> Option<()> {
+        let env = env.other(name);
+        run(&env);
+        let proxy = Proxy::new(&env.broker);
+        // Slow enough to stop it in the middle.
+        proxy.add(Rule::new(ApiKey::Fetch, Action::Delay(std::time::Duration::from_millis(40))));
+        let mut running = env.through(&proxy.address()).start(&format!("{SMALL} --timeout 8s"));
+        until("records are read", || {
+            assert!(!running.has_ended(), "{name}: the audit ended early");
+            (proxy.replies(ApiKey::Fetch) >= 10).then_some(())
+        });
+        proxy.stall();
+        change(&env);
+        proxy.clear();
+        proxy.resume();
+        let run = running.end();
+        assert_eq!(run.code(), *code, "{name}: {}\n{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(word), "{name}: {}", run.stderr);
+        eprintln!("{name}: {}", run.stderr);
+        None
+    });
+}

@@ -98,6 +98,7 @@ fn whole_prefix(kafka: &'static SecureKafka) {
         "analytics --from-beginning",
         "replay",
         "replay --undo",
+        "audit",
     ] {
         env.run_as(&user, args).0.expect(0);
     }

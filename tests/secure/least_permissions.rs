@@ -29,6 +29,14 @@ fn args(command: &str, prefix: &str) -> String {
         "clean" => "clean --yes".to_owned(),
         // This option takes full topic names.
         "lag --topic order-events" => format!("lag --topic {prefix}order-events"),
+        chain_or_service if chain_or_service.starts_with("audit --") => {
+            // These options take full names, too.
+            let full = |word: &str| match word {
+                "order-events" | "inventory-events" | "inventory-consumer-group" => format!("{prefix}{word}"),
+                other => other.to_owned(),
+            };
+            chain_or_service.split(' ').map(full).collect::<Vec<_>>().join(" ")
+        }
         "produce" => "produce --count 40 --seed 3".to_owned(),
         "inventory" | "analytics" => format!("{command} --until-end"),
         other => other.to_owned(),
@@ -37,8 +45,10 @@ fn args(command: &str, prefix: &str) -> String {
 
 /// Topics with work for the command of a row: waiting orders, some of them bad, a group with state, a switch to undo.
 fn prepare(env: &TestEnv, command: &str) {
+    // A chain has no output for a bad record.
+    let poison = if command.starts_with("audit --in") { "0%" } else { "10%" };
     let produce = |count, seed| {
-        env.run_as_admin(&format!("produce --count {count} --seed {seed} --poison-rate 10% --partitions 2"));
+        env.run_as_admin(&format!("produce --count {count} --seed {seed} --poison-rate {poison} --partitions 2"));
     };
     produce(60, 1);
     if command == "produce" {

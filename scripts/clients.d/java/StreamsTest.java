@@ -12,9 +12,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
-import org.apache.kafka.clients.admin.ListOffsetsOptions;
 import org.apache.kafka.clients.admin.NewTopic;
-import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RemoveMembersFromConsumerGroupOptions;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -77,22 +75,6 @@ final class StreamsTest {
         return List.of(new TopicPartition(topic, 0), new TopicPartition(topic, 1));
     }
 
-    private long sumOfEndOffsets(String topic, IsolationLevel level) {
-        Map<TopicPartition, OffsetSpec> latest = new TreeMap<>((a, b) -> a.partition() - b.partition());
-        partitions(topic).forEach(partition -> latest.put(partition, OffsetSpec.latest()));
-        return Clients.get(admin.listOffsets(latest,
-            new ListOffsetsOptions(level)).all()).values().stream().mapToLong(info -> info.offset()).sum();
-    }
-
-    /** Whether the output topic has records of an open transaction. */
-    private boolean hasOpenTransaction() {
-        return sumOfEndOffsets(counts, IsolationLevel.READ_UNCOMMITTED) > sumOfEndOffsets(counts, IsolationLevel.READ_COMMITTED);
-    }
-
-    private static void signal(Process process, String name) throws IOException, InterruptedException {
-        new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).inheritIO().start().waitFor();
-    }
-
     private void run() throws Exception {
         Clients.get(admin.createTopics(List.of(new NewTopic(orders, PARTITIONS, (short) 1),
             new NewTopic(counts, PARTITIONS, (short) 1))).all());
@@ -100,7 +82,7 @@ final class StreamsTest {
             place(producer, 0, ORDERS / 3);
             Process process = startApplication();
             try {
-                Check.waitUntil("the application commits outputs", () -> sumOfEndOffsets(counts, IsolationLevel.READ_COMMITTED) > 0);
+                Check.waitUntil("the application commits outputs", () -> Kill.sumOfEndOffsets(admin, partitions(counts), IsolationLevel.READ_COMMITTED) > 0);
                 int placed = placeOrdersUntilKilled(producer, process);
                 place(producer, placed, ORDERS);
                 process = startApplication();
@@ -121,28 +103,13 @@ final class StreamsTest {
             place(producer, placed, placed + 20);
             long next = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(OrderCounter.COMMIT_INTERVAL_MS);
             do {
-                if (killDuringTransaction(process)) {
+                if (Kill.duringTransaction(admin, partitions(counts), process)) {
                     Check.passed("killed during a transaction, after " + (placed + 20) + " orders");
                     return placed + 20;
                 }
             } while (System.nanoTime() < next && process.isAlive());
         }
         throw new Check.Failure("the application never had an open transaction with outputs");
-    }
-
-    /** Kills the application if it has an open transaction with outputs. */
-    private boolean killDuringTransaction(Process process) throws Exception {
-        if (!hasOpenTransaction()) {
-            return false;
-        }
-        signal(process, "STOP");
-        // Checked again while the process is stopped, twice, because a commit that was sent before may still complete.
-        if (hasOpenTransaction() && hasOpenTransaction()) {
-            process.destroyForcibly().waitFor();
-            return true;
-        }
-        signal(process, "CONT");
-        return false;
     }
 
     private static Map<String, List<String>> byKey(List<ConsumerRecord<String, String>> records) {

@@ -84,12 +84,12 @@ impl Logs {
     /// Writes the topics under the prefix of `to`.
     pub fn write(mut self, to: TestEnv) -> Copy {
         self.rename(&to.prefix);
-        for (topic, partitions) in &self.spans {
-            let count = i32::try_from(partitions.len()).expect("few");
-            let compact: &[_] = &[("cleanup.policy", "compact")];
+        let compact: &[_] = &[("cleanup.policy", "compact")];
+        let new = |(topic, partitions): (&&'static str, &Vec<Vec<Span>>)| {
             let settings = if [LEDGER, STATE].contains(topic) { compact } else { &[] };
-            to.create_topic(topic, count, settings);
-        }
+            (*topic, i32::try_from(partitions.len()).expect("few"), settings)
+        };
+        to.create_topics(&self.spans.iter().map(new).collect::<Vec<_>>());
         let open = self.write_spans(&to);
         for (topic, partitions) in &self.spans {
             let expected: Vec<i64> = partitions.iter().map(|spans| end_of(spans)).collect();

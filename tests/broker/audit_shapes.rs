@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Case;
-use super::audit::{good_run, parallel, violated};
+use super::audit::{good, parallel, violated};
 use super::audit_copy::{DEAD_LETTERS, DECISIONS, End, LEDGER, Logs, ORDERS};
 use super::groups::SHORT_TIMEOUTS;
 use super::invariants::{GROUP, TopicSnapshot, audit_agrees};
@@ -133,10 +133,7 @@ const CHANGES: &[Change] = &[
 ];
 
 fn copies(env: &TestEnv) {
-    let source = env.other("good");
-    good_run(&source);
-    assert_clean(&source, "the good run");
-    let good = Logs::read(&source);
+    let good = good(env);
     parallel(CHANGES, |number, (name, change)| -> Option<()> {
         let mut logs = good.clone();
         change(&mut logs);
@@ -148,7 +145,7 @@ fn copies(env: &TestEnv) {
 
 /// Audits again and again while orders are produced, decided and counted, and while a member is killed.
 fn live(env: &TestEnv) {
-    let mut produce = env.start("produce --rate 400/s --count 3600 --partitions 3 --poison-rate 2% --seed 8");
+    let mut produce = env.start("produce --rate 400/s --count 2800 --partitions 3 --poison-rate 2% --seed 8");
     until("the topic exists", || (!env.topics().is_empty()).then_some(()));
     let inventory = format!("inventory {SHORT_TIMEOUTS} --commit-interval 50ms");
     let mut members = vec![env.start(&inventory), env.start(&inventory)];
@@ -205,11 +202,13 @@ const GONE: &[Loss] = &[
 ];
 
 fn unproved(env: &TestEnv) {
-    parallel(GONE, |_, (name, named, change)| -> Option<()> {
+    parallel(GONE, |index, (name, named, change)| -> Option<()> {
         let env = env.other(name);
         env.run("produce --count 120 --seed 3 --poison-rate 10% --partitions 2").expect(0);
         env.run("inventory --until-end").expect(0);
-        audit_agrees(&env);
+        if index == 0 {
+            audit_agrees(&env);
+        }
         change(&env);
         let run = env.run("audit --output json").expect(3);
         let document = run.document();

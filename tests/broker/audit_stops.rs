@@ -50,20 +50,20 @@ fn stopped(env: &TestEnv) {
     assert!(judged.iter().any(|offsets| *offsets > 0), "{judged:?}");
 }
 
-/// A change: its name, the exit code, a word of the answer, and what it does.
-type Change = (&'static str, i32, &'static str, fn(&TestEnv));
+/// A change: its name, a part of the answer, and what it does.
+type Change = (&'static str, &'static str, fn(&TestEnv));
 
 const CHANGES: &[Change] = &[
-    ("deleted", 7, "order-events", |env| env.delete_topic(ORDERS)),
-    ("created-again", 7, "order-events", |env| {
+    ("deleted", "order-events was deleted while it was read", |env| env.delete_topic(ORDERS)),
+    ("created-again", "order-events was deleted and created again while it was read", |env| {
         env.delete_topic(ORDERS);
         env.create_topic(ORDERS, 3, &[]);
     }),
-    ("decisions-created-again", 7, "inventory-events", |env| {
+    ("decisions-created-again", "inventory-events was deleted and created again while it was read", |env| {
         env.delete_topic(DECISIONS);
         env.create_topic(DECISIONS, 3, &[]);
     }),
-    ("truncated", 7, "order-events", |env| {
+    ("records-deleted", "were deleted while it was read: it began at offset 0", |env| {
         for (partition, (_, end)) in (0..).zip(env.watermarks(ORDERS)) {
             env.delete_records(ORDERS, partition, end);
         }
@@ -71,7 +71,7 @@ const CHANGES: &[Change] = &[
 ];
 
 fn changed(env: &TestEnv) {
-    parallel(CHANGES, |_, (name, code, word, change)| -> Option<()> {
+    parallel(CHANGES, |_, (name, words, change)| -> Option<()> {
         let env = env.other(name);
         run(&env);
         let proxy = Proxy::new(&env.broker);
@@ -87,9 +87,8 @@ fn changed(env: &TestEnv) {
         proxy.clear();
         proxy.resume();
         let run = running.end();
-        assert_eq!(run.code(), *code, "{name}: {}\n{}", run.stdout, run.stderr);
-        assert!(run.stderr.contains(word), "{name}: {}", run.stderr);
-        eprintln!("{name}: {}", run.stderr);
+        assert_eq!(run.code(), 7, "{name}: {}\n{}", run.stdout, run.stderr);
+        assert!(run.stderr.contains(words), "{name}: {}", run.stderr);
         None
     });
 }

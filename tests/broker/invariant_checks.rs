@@ -62,12 +62,14 @@ impl Partition {
             model
         };
         let (committed, next) = (self.committed.unwrap_or(0), number(&self.position["next_offset"]));
-        self.check_decisions(violations, &below(committed), committed, &decisions);
+        let at_committed = below(committed);
+        self.check_decisions(violations, &at_committed, committed, &decisions);
+        self.check_dead_letters(violations, &at_committed);
         if !self.position.is_null() {
-            self.check_ledger(violations, opening, &below(next));
-            self.check_counts(violations, &below(next));
+            let at_position = if next == committed { at_committed } else { below(next) };
+            self.check_ledger(violations, opening, &at_position);
+            self.check_counts(violations, &at_position);
         }
-        self.check_dead_letters(violations, &below(committed));
     }
 
     fn check_position(&self, violations: &mut Violations) {

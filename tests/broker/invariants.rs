@@ -134,6 +134,12 @@ impl TopicSnapshot {
                 end: self.order_ranges[index].1,
                 settings: settings.clone(),
             };
+            if self.settings.is_some() {
+                // After a finished run every partition with orders has an offset.
+                violations.require(committed.is_some() || own.log_start == own.end, "position-equals-offset", || {
+                    format!("{partition}: no committed offset")
+                });
+            }
             own.check(&mut violations);
         }
         self.check_readers(&mut violations);

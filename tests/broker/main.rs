@@ -92,6 +92,16 @@ pub type Case = (&'static str, fn(&support::TestEnv));
 
 const CASES: &[Case] = &[("hanging_case_fails_by_name", hanging_case)];
 
+/// The longest cases, which mostly wait. They start first, so that the others run at the same time.
+const LONGEST: [&str; 6] = [
+    "inventory_kills::decides_each_line_once_across_20_kills",
+    "replay::killed_target_is_applied_whole_or_not_at_all",
+    "outages::hanging_transaction_fails_after_a_minute",
+    "audit::every_damage_is_caught_by_name",
+    "network::one_kind_of_reply_5_s_late",
+    "examples::every_help_example_runs",
+];
+
 fn hanging_case(_: &support::TestEnv) {
     let (sender, receiver) = std::sync::mpsc::channel::<()>();
     let waits = move || receiver.recv().map_err(Failed::from);
@@ -104,7 +114,7 @@ fn hanging_case(_: &support::TestEnv) {
 fn main() {
     let mut arguments = Arguments::from_args();
     // Most cases wait for session timeouts, transaction timeouts or restarts. A Kafka needs more of the machine.
-    let concurrency = if brokers::named().is_some() { 4 } else { 5 };
+    let concurrency = if brokers::named().is_some() { 4 } else { 7 };
     arguments.test_threads = arguments.test_threads.or(Some(concurrency));
     let mut cases: Vec<Case> = [
         CASES,
@@ -158,6 +168,10 @@ fn main() {
             cases.splice(0..0, network::KAFKA_CASES.iter().copied());
         }
         None => cases.extend([broker_kills::CASES, faults::CASES].concat()),
+    }
+    for name in LONGEST.iter().rev() {
+        let index = cases.iter().position(|(case, _)| case == name).expect("a long case");
+        cases[..=index].rotate_right(1);
     }
     let case = |(name, case): Case| {
         time_limit::trial(name, move || {

@@ -11,6 +11,9 @@ use super::support::{STEP_TIMEOUT, TestEnv, until};
 /// A record to write: partition, key and value.
 pub type NewRecord<'a> = (i32, Option<&'a [u8]>, Option<&'a [u8]>);
 
+/// A topic to create: its name without the prefix, its partitions and its settings.
+pub type TopicPlan<'a> = (&'a str, i32, &'a [(&'a str, &'a str)]);
+
 impl TestEnv {
     /// Writes records and waits for their acknowledgement.
     pub fn put(&self, topic: &str, records: &[NewRecord<'_>]) {
@@ -47,14 +50,26 @@ impl TestEnv {
     }
 
     pub fn create_topic(&self, topic: &str, partitions: i32, settings: &[(&str, &str)]) {
-        let name = self.topic(topic);
+        self.create_topics(&[(topic, partitions, settings)]);
+    }
+
+    /// Creates topics with their partitions and settings.
+    pub fn create_topics(&self, topics: &[TopicPlan<'_>]) {
+        let names: Vec<String> = topics.iter().map(|(topic, ..)| self.topic(topic)).collect();
         self.admin(async |admin, options| {
-            let new = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
-            let new = settings.iter().fold(new, |new, (key, value)| new.set(key, value));
-            admin.create_topics([&new], options).await.expect("a response")[0].as_ref().expect("created");
+            let new: Vec<NewTopic<'_>> = std::iter::zip(&names, topics)
+                .map(|(name, (_, partitions, settings))| {
+                    let new = NewTopic::new(name, *partitions, TopicReplication::Fixed(1));
+                    settings.iter().fold(new, |new, (key, value)| new.set(key, value))
+                })
+                .collect();
+            let created = admin.create_topics(&new, options).await.expect("a response");
+            assert!(created.iter().all(Result::is_ok), "{created:?}");
         });
-        until("the topic exists", || {
-            (self.topics().contains(&name) && self.partitions(topic) == partitions).then_some(())
+        until("the topics exist", || {
+            let found = self.topics();
+            let have_partitions = |(topic, partitions, _): &TopicPlan<'_>| self.partitions(topic) == *partitions;
+            (names.iter().all(|name| found.contains(name)) && topics.iter().all(have_partitions)).then_some(())
         });
     }
 

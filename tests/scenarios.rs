@@ -153,7 +153,7 @@ fn files_take_precedence_over_embedded_scripts() {
     assert!(stdout.starts_with("scale-out/one.toml: 4 steps"), "{stdout}");
     assert!(stderr.contains("the directory scale-out is used"), "{stderr}");
     let (_, stdout, stderr) = run("replay");
-    assert!(stdout.starts_with("replay: 7 steps"), "{stdout}");
+    assert!(stdout.starts_with("replay: 8 steps"), "{stdout}");
     assert!(stderr.contains("the embedded script replay is used; to run the file, write replay.toml"), "{stderr}");
 }
 

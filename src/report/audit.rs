@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::audit_words::{
-    CheckOutcome, outcome, repeated, shown, topic_ranges, verdict_reason, verdict_word, witness_title,
+    CheckOutcome, live, outcome, repeated, shown, topic_ranges, verdict_reason, verdict_word, witness_title,
 };
 use super::text_table::{Align, TextTable};
 use super::{Detail, tables_line};
@@ -37,8 +37,8 @@ fn write_report(out: &mut String, document: &AuditDocument, detail: Detail, file
         Detail::Summary => writeln!(out, "Covered: {}", topic_ranges(&document.covered))?,
         Detail::Full => write!(out, "Covered:\n{}", covered_table(&document.covered))?,
     }
-    if document.live {
-        writeln!(out, "The group has members: only what it had committed at the start is judged")?;
+    if let Some(live) = live(document) {
+        writeln!(out, "{live}")?;
     }
     if let Some(repeated) = repeated(document) {
         writeln!(out, "{repeated}")?;

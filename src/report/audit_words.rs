@@ -107,6 +107,13 @@ pub(super) fn repeated(document: &AuditDocument) -> Option<String> {
     (document.repeated_orders > 0).then(|| format!("Repeated: {count} {verb} {what}"))
 }
 
+/// What a live run means for the audit; `None` if the run was not live.
+pub(super) fn live(document: &AuditDocument) -> Option<&'static str> {
+    let words =
+        "The group had members or committed during the audit: only what it had committed at the start is judged";
+    document.live.then_some(words)
+}
+
 /// `10,000 offsets of order-events, 25,102 of inventory-events`, in the order of the document.
 pub(super) fn topic_ranges(covered: &[CoveredRange]) -> String {
     let mut topics: Vec<&str> = Vec::new();

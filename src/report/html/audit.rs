@@ -9,7 +9,7 @@ use crate::audit::{AuditDocument, AuditVerdict, CheckResult, CoveredRange, Recor
 use crate::domain::EventTime;
 use crate::printable::line;
 use crate::report::audit_words::{
-    CheckOutcome, holding, nouns, outcome, repeated, shown, topic_ranges, verdict_reason,
+    CheckOutcome, holding, live, nouns, outcome, repeated, shown, topic_ranges, verdict_reason,
 };
 use crate::report::printable;
 use crate::units::counted;
@@ -26,11 +26,7 @@ pub(super) fn page(document: &AuditDocument, facts: &CommandFacts) -> Page {
         tone,
         word,
         sentence: sentence(document),
-        story: if document.live {
-            "The group has members: only what it had committed at the start is judged.".to_owned()
-        } else {
-            String::new()
-        },
+        story: live(document).map(|live| format!("{live}.")).unwrap_or_default(),
         warning: None,
         first: unproved_list(document),
         picture: Html::default(),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::tests::{check, facts, header, hostile, poison, sample, without_style};
 use super::{audit_page, scenario_page};
-use crate::audit::AuditDocument;
+use crate::audit::{AuditDocument, RecordState};
 
 fn clean() -> AuditDocument {
     serde_json::from_str(include_str!("../../../tests/documents/audit.json")).expect("a document")
@@ -32,12 +32,12 @@ fn verdict_comes_first_then_checks_then_evidence() {
     let page = audit_page(&violated(), &facts());
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is on the page"));
     let order = [
-        "</span> Violated</strong> 5 violations in 10,000 orders and 18,421 decisions",
-        "The group has members",
+        "</span> Violated</strong> 5 violations in 300 orders and 618 decisions",
+        "The group had members or committed",
         "class=\"tiles\"",
         ">Checks</h2>",
         ">Evidence</h2>",
-        "only 1 of the 2 lines of order o-0001801 has an event",
+        "order 5789dbe6-121f-8d7f-8ae6-36111905ac8e has events for 1 of its 3 lines",
         ">What was covered</h2>",
         ">Command and versions</h2>",
         ">What this does not show</h2>",
@@ -49,30 +49,44 @@ fn verdict_comes_first_then_checks_then_evidence() {
     assert!(!audit_page(&clean(), &facts()).contains(">Evidence</h2>"));
     let header = header(&audit_page(&unproved(), &facts())).to_owned();
     assert!(
-        header.contains("Unproved</strong> No violation in 4,213 inputs") && header.contains("Not proved: offsets 0")
+        header.contains("Unproved</strong> No violation in 4,213 inputs")
+            && header.contains("Not proved: inputs are gone")
     );
 }
 
 #[test]
 fn evidence_is_a_timeline_of_records() {
     let page = audit_page(&violated(), &facts());
-    let (_, evidence) = page.split_once("line 1 of order o-0001734 has 2 events").expect("a duplicate");
+    let (_, evidence) = page.split_once("has a further event").expect("a duplicate");
     let (evidence, _) = evidence.split_once("</dl>").expect("its end");
     for text in [
-        "<strong>order</strong> order-events partition 3, offset 17",
-        "2026-11-22T12:00:03.114Z, committed",
-        "<strong>further decision</strong> inventory-events partition 3, offset 44",
-        "2026-11-22T12:00:04.210Z, 1.1\u{a0}s later, committed",
-        "<dt>expected</dt><dd><code>1 event</code>",
-        "<dt>seen</dt><dd><code>2 events</code>",
+        "<strong>order</strong> order-events partition 0, offset 119",
+        "2026-12-01T04:08:29.785Z, committed",
+        "<strong>further event</strong> bob-events partition 0, offset 230",
+        "2026-12-01T04:08:31.650Z, 1.9\u{a0}s later, committed",
+        "<dt>expected</dt><dd><code>reserve 1 × item_9, once</code>",
+        "<dt>seen</dt><dd><code>reserve 1 × item_9, again</code>",
     ] {
         assert!(evidence.contains(text), "{text} is missing in {evidence}");
     }
-    assert!(
-        page.contains("<li class=\"hidden\">") && page.contains("aborted"),
-        "an aborted record is marked in words too"
-    );
-    assert!(page.contains("<li class=\"gone\">") && page.contains("not read again"));
+}
+
+#[test]
+fn each_state_of_a_record_is_marked_in_words_too() {
+    let marks = [
+        (RecordState::Committed, "kept", "committed"),
+        (RecordState::Aborted, "hidden", "aborted"),
+        (RecordState::Open, "hidden", "in an open transaction"),
+        (RecordState::Unknown, "gone", "not read again"),
+    ];
+    for (state, class, words) in marks {
+        let mut document = violated();
+        document.checks[3].first.as_mut().expect("a witness").records[0].state = state;
+        let page = audit_page(&document, &facts());
+        let (_, evidence) = page.split_once("which does not exist").expect("an invented event");
+        let (record, _) = evidence.split_once("</span>").expect("its end");
+        assert!(record.contains(&format!("<li class=\"{class}\">")) && record.contains(words), "{record}");
+    }
 }
 
 #[test]
@@ -84,7 +98,7 @@ fn page_of_a_run_has_its_audits() {
     let page = scenario_page(&run);
     let (_, section) = page.split_once("<section id=\"audit\"").expect("a section");
     let (section, _) = section.split_once("</section>").expect("its end");
-    for text in ["5 violations in 10,000 orders", "<code>no-line-doubled</code>", "has 2 events"] {
+    for text in ["5 violations in 300 orders", "<code>no-line-doubled</code>", "has a further event"] {
         assert!(section.contains(text), "{text} is missing in {section}");
     }
 }

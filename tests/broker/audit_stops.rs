@@ -9,8 +9,11 @@ use super::audit_copy::{DECISIONS, ORDERS};
 use super::proxy::{Action, BlackHole, Proxy, Rule};
 use super::support::{TestEnv, until};
 
-pub const CASES: &[Case] =
-    &[("audit::a_stop_reports_what_was_judged", stopped), ("audit::topics_that_change_while_they_are_read", changed)];
+pub const CASES: &[Case] = &[
+    ("audit::a_stop_reports_what_was_judged", stopped),
+    ("audit::a_stop_after_the_reading_keeps_the_report", stopped_afterwards),
+    ("audit::topics_that_change_while_they_are_read", changed),
+];
 
 /// Small responses, so that a stop comes between them.
 const SMALL: &str = "audit --output json -X max.partition.fetch.bytes=20000";
@@ -48,6 +51,44 @@ fn stopped(env: &TestEnv) {
     let judged: Vec<i64> = judged.into_iter().collect();
     assert!(judged.iter().all(|offsets| *offsets < 8_000), "{judged:?}");
     assert!(judged.iter().any(|offsets| *offsets > 0), "{judged:?}");
+}
+
+/// The last reply of its kind comes after everything was read, and never arrives.
+fn stopped_afterwards(env: &TestEnv) {
+    env.run("produce --count 200 --seed 4 --partitions 1").expect(0);
+    env.run("inventory --until-end").expect(0);
+    env.put(ORDERS, &[(0, Some(b"without an output"), Some(b"{}"))]);
+    let [orders, decisions, group] = [ORDERS, DECISIONS, "inventory-consumer-group"].map(|name| env.topic(name));
+    let service = format!("audit --decisions {decisions} --group {group} --output json");
+    let chain = format!("audit --in {orders} --out {decisions} --match /order_id --fan-out at-least-one --output json");
+    let uncommitted = format!("{chain} --isolation read_uncommitted");
+    let cases = [
+        (&service, ApiKey::ListOffsets),
+        (&service, ApiKey::OffsetFetch),
+        (&chain, ApiKey::ListOffsets),
+        // The last one is about the records of the evidence.
+        (&uncommitted, ApiKey::ListOffsets),
+    ];
+    parallel(&cases, |_, (args, api_key)| -> Option<()> {
+        let proxy = Proxy::new(&env.broker);
+        let whole = env.through(&proxy.address()).run(args).document();
+        let replies = proxy.replies(*api_key);
+        let proxy = Proxy::new(&env.broker);
+        proxy.add(Rule::new(*api_key, Action::BlackHole(BlackHole::Both)).only(replies));
+        let mut running = env.through(&proxy.address()).start(args);
+        until("the replies end", || {
+            assert!(!running.has_ended(), "{args}: the audit ended early");
+            proxy.black_hole_since().map(drop)
+        });
+        running.signal(Signal::INT);
+        let document = running.end().expect(130).document();
+        assert_eq!(document["unproved"].to_string(), r#"["stopped before everything was judged"]"#, "{args}");
+        for same in ["orders", "decisions", "group", "covered"] {
+            assert_eq!(document[same], whole[same], "{args}: {document:#}");
+        }
+        assert_eq!(violated(&document), violated(&whole), "{args}");
+        None
+    });
 }
 
 /// A change: its name, a part of the answer, and what it does.

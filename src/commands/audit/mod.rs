@@ -1,6 +1,7 @@
 //! `audit`: proves that nothing was lost and nothing done twice, or shows what was.
 
 mod chain;
+mod comparing;
 mod prefix;
 mod scan_folds;
 mod service;
@@ -28,8 +29,9 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
         Err(failure) if failure.code.is_stop() => AuditDocument::new(subject),
         judged => judged?,
     };
-    // A stop may come after the reading, or before it.
-    if context.shutdown.requested().is_some() && document.unproved.is_empty() {
+    // A stop may come after the reading, or before it. A later one changes nothing.
+    let stop = context.shutdown.requested();
+    if stop.is_some() && !document.unproved.iter().any(|reason| reason.starts_with("stopped ")) {
         document.unproved.push("stopped before everything was judged".to_owned());
         document.judge();
     }
@@ -44,7 +46,7 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
     let text =
         report::audit_report(&document, Detail::of(settings.full), &context.files(settings.html.as_deref().as_slice()));
     context.print_document(&document, &text, report)?;
-    Ok(match (context.shutdown.requested(), document.verdict) {
+    Ok(match (stop, document.verdict) {
         (Some(signal), _) => signal.code(),
         (None, AuditVerdict::Clean) => Code::Done,
         (None, AuditVerdict::Violated | AuditVerdict::Unproved) => Code::Different,

@@ -92,15 +92,13 @@ impl<'a> Watch<'a> {
         self.topics.iter().find_map(|topic| topic.change(&inspector, has_failed).ok().flatten())
     }
 
-    /// Fails with exit code 7 if one of the topics was deleted, created again or truncated. A command that was stopped
-    /// does not wait for a broker that does not answer.
+    /// Fails with exit code 7 if one of the topics was deleted, created again or truncated. A command that was stopped,
+    /// before or while it asks, does not wait for a broker that does not answer.
     pub fn check(&self) -> Result<(), Failure> {
-        if self.context.shutdown.requested().is_some() {
-            return self.change(false).map_or(Ok(()), Err);
-        }
         for topic in &self.topics {
-            if let Some(failure) = topic.change(&self.inspector, false)? {
-                return Err(failure);
+            match topic.change(&self.inspector, false) {
+                Err(failure) if failure.code.is_stop() => return self.change(false).map_or(Ok(()), Err),
+                change => change?.map_or(Ok(()), Err)?,
             }
         }
         Ok(())

@@ -77,12 +77,16 @@ pub(super) fn read_whole(
     isolation: Isolation,
     places: &[RecordPlace],
 ) -> Result<Vec<(WitnessRecord, Found)>, Failure> {
+    let unknown = || places.iter().map(|place| shown(place, RecordState::Unknown, Found::default())).collect();
     if places.is_empty() || context.shutdown.requested().is_some() {
-        return Ok(places.iter().map(|place| shown(place, RecordState::Unknown, Found::default())).collect());
+        return Ok(unknown());
     }
     let open = match isolation {
         Isolation::ReadCommitted => vec![false; places.len()],
-        Isolation::ReadUncommitted => after_open_transactions(context, group, places)?,
+        Isolation::ReadUncommitted => match after_open_transactions(context, group, places) {
+            Err(failure) if failure.code.is_stop() => return Ok(unknown()),
+            open => open?,
+        },
     };
     // A reader of committed records would wait for the open ones.
     let stable = (0..places.len()).filter(|&index| !open[index]).collect();

@@ -12,6 +12,7 @@ use crate::audit::{
     AuditDocument, ChainFinding, ChainJudge, ChainResult, Check, CoveredRange, Subject, Unmatched, Violation,
 };
 use crate::commands::Context;
+use crate::commands::audit::comparing::{NOT_COMPARED, each_entry};
 use crate::commands::audit::watched_scan::Watch;
 use crate::exit::Failure;
 use crate::external_sort::merge;
@@ -23,7 +24,8 @@ const CLIENT_GROUP: &str = "foodstream-audit";
 
 /// Judges the outputs of a chain: reads the inputs, then the outputs, sorts both by the matched field, and compares.
 ///
-/// A stop ends the reading. The document then covers what was read, and claims only what the rest cannot change.
+/// A stop ends the reading and the comparison. The document then covers what was read, and claims only what the rest
+/// cannot change.
 pub(super) fn audit(
     context: &Context,
     settings: &AuditSettings,
@@ -37,12 +39,18 @@ pub(super) fn audit(
         scan::read(context, settings, chain, &inspector, group, &frozen)?;
     Watch::new(context, &inspector, vec![frozen.inputs.watched(), frozen.outputs.watched()]).check()?;
 
-    let mut judge = ChainJudge::new(chain.fan_out, settings.witnesses);
-    for entry in merge(sorters)? {
-        judge.add(&entry?);
-    }
-    let result = judge.finish();
     let mut proof = Proof::new(chain, &frozen, [&inputs, &outputs], is_stopped);
+    let mut judge = ChainJudge::new(chain.fan_out, settings.witnesses);
+    let all_compared = each_entry(&context.shutdown, merge(sorters)?, |entry| {
+        judge.add(&entry);
+        Ok(())
+    })?;
+    let result = if all_compared {
+        judge.finish()
+    } else {
+        proof.reasons.push(NOT_COMPARED.to_owned());
+        ChainResult::default()
+    };
     let mut unmatched = inputs.unmatched.clone();
     unmatched.merge(&outputs.unmatched);
 

@@ -12,6 +12,7 @@ use crate::audit::service::{ClaimedField, Evidence, Matcher, OrderCheck, Totals,
 use crate::audit::{AuditDocument, Check, CoveredRange, Subject};
 use crate::cli::OrderField;
 use crate::commands::Context;
+use crate::commands::audit::comparing::{NOT_COMPARED, each_entry};
 use crate::exit::Failure;
 use crate::external_sort::{self, ExternalSorter};
 use crate::kafka::Inspector;
@@ -51,7 +52,10 @@ pub(super) fn audit(
         document.unproved.push("stopped before everything was read".to_owned());
     } else {
         watch.check()?;
-        document.unproved.extend(cut.set_back(context, &inspector, &partitions)?);
+        match cut.set_back(context, &inspector, &partitions) {
+            Err(failure) if failure.code.is_stop() => {}
+            set_back => document.unproved.extend(set_back?),
+        }
     }
     if scanned.skipped > 0 {
         let skipped = counted(scanned.skipped, "record");
@@ -69,15 +73,24 @@ pub(super) fn audit(
 
     let mut matcher = Matcher::new(whole, field.is_some(), settings.witnesses);
     let mut pairs = ExternalSorter::new(memory);
-    for entry in external_sort::merge(scanned.sorters)? {
-        matcher.push(entry?, |pair| pairs.push(pair))?;
-    }
-    matcher.finish(|pair| pairs.push(pair))?;
     let mut order = OrderCheck::new(settings.witnesses);
-    for pair in external_sort::merge(vec![pairs])? {
-        order.push(pair?);
+    let entries = external_sort::merge(scanned.sorters)?;
+    if each_entry(&context.shutdown, entries, |entry| matcher.push(entry, |pair| pairs.push(pair)))? {
+        matcher.finish(|pair| pairs.push(pair))?;
+        let all_compared = each_entry(&context.shutdown, external_sort::merge(vec![pairs])?, |pair| {
+            order.push(pair);
+            Ok(())
+        })?;
+        if all_compared {
+            order.finish();
+        } else {
+            document.unproved.push(NOT_COMPARED.to_owned());
+            order = OrderCheck::new(settings.witnesses);
+        }
+    } else {
+        document.unproved.push(NOT_COMPARED.to_owned());
+        matcher = Matcher::new(whole, field.is_some(), settings.witnesses);
     }
-    order.finish();
 
     let Matcher { totals, mut evidence, .. } = matcher;
     evidence.merge(scanned.evidence);

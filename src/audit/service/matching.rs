@@ -1,8 +1,13 @@
 //! Matching of the events of each order id with the lines that were ordered.
 
+use std::collections::BTreeSet;
+
 use super::content::{CONTENT, FIELD, PENDING, item_bits};
 use super::evidence::{Evidence, Fault, Finding};
 use crate::audit::{Entry, Place, Side};
+
+/// The most lines and events of one order id that are matched. They are in memory together.
+pub const MOST_OF_AN_ID: u64 = 100_000;
 
 /// Which topics were read as a whole: from the first record that was ever written to the frozen end.
 ///
@@ -39,6 +44,10 @@ pub struct Totals {
     pub events_without_order: u64,
     /// Events whose key was compared.
     pub keys: u64,
+    /// Order ids with more than [`MOST_OF_AN_ID`] lines and events. They are in no other number.
+    pub crowded_ids: u64,
+    /// The lines and events of these ids.
+    pub not_compared: u64,
 }
 
 /// Matches entries that arrive in order. See [`Matcher::push`].
@@ -49,6 +58,10 @@ pub struct Matcher {
     keyed: bool,
     /// The entries of the current key.
     group: Vec<Entry>,
+    /// How many of them are lines and events.
+    of_id: u64,
+    /// The current key, if it has too many entries.
+    crowded: Option<u128>,
     orders: Vec<OrderItem>,
     lines: Vec<Line>,
     events: Vec<Event>,
@@ -96,6 +109,8 @@ impl Matcher {
             whole,
             keyed,
             group: Vec::new(),
+            of_id: 0,
+            crowded: None,
             orders: Vec::new(),
             lines: Vec::new(),
             events: Vec::new(),
@@ -110,6 +125,8 @@ impl Matcher {
                 known_without_line: 0,
                 events_without_order: 0,
                 keys: 0,
+                crowded_ids: 0,
+                not_compared: 0,
             },
             evidence: Evidence::new(most),
         }
@@ -122,10 +139,25 @@ impl Matcher {
     ///
     /// Those of `pair`.
     pub fn push<E>(&mut self, entry: Entry, pair: impl FnMut(Entry) -> Result<(), E>) -> Result<(), E> {
-        if self.group.first().is_some_and(|first| first.key != entry.key) {
+        let is_line_or_event = u64::from(entry.detail & FIELD == 0);
+        if self.crowded == Some(entry.key) {
+            self.totals.not_compared += is_line_or_event;
+            return Ok(());
+        }
+        let first = self.group.first();
+        let without_order = first.is_some_and(|first| first.place.side() == Side::Effect);
+        // Events without an order are judged one by one.
+        if first.is_some_and(|first| first.key != entry.key) || without_order && self.of_id == MOST_OF_AN_ID {
             self.finish(pair)?;
         }
         self.group.push(entry);
+        self.of_id += is_line_or_event;
+        if self.of_id > MOST_OF_AN_ID {
+            self.group.clear();
+            self.crowded = Some(entry.key);
+            self.totals.crowded_ids += 1;
+            self.totals.not_compared += std::mem::take(&mut self.of_id);
+        }
         Ok(())
     }
 
@@ -150,7 +182,8 @@ impl Matcher {
 
     /// Sorts the entries of the current key into orders, lines and events.
     fn load(&mut self) {
-        let Self { group, orders, lines, events, .. } = self;
+        let Self { group, of_id, orders, lines, events, .. } = self;
+        *of_id = 0;
         orders.clear();
         lines.clear();
         events.clear();
@@ -272,30 +305,34 @@ impl Matcher {
         }
     }
 
-    /// Matches events that have no line with lines of the same item that have no event.
+    /// Matches events that have no line with lines of the same item that have no event. Committed lines come first: a
+    /// line that may still get its event is not the altered one.
     fn match_altered(&mut self) {
-        let mut line = 0;
+        let mut item = None;
+        // The next lines that may be free, of committed and of uncommitted orders.
+        let mut next = [0; 2];
         for event in 0..self.events.len() {
             let Event { content, place, is_foreign, .. } = self.events[event];
             if !is_foreign {
                 continue;
             }
-            let item = item_bits(content);
-            while self.lines.get(line).is_some_and(|line| item_bits(line.content) < item) {
-                line += 1;
+            let is_of_item = |line: &Line| item_bits(line.content) == item_bits(content);
+            if item.replace(item_bits(content)) != Some(item_bits(content)) {
+                next = [self.lines.partition_point(|line| item_bits(line.content) < item_bits(content)); 2];
             }
-            let of_item = self.lines[line..].iter().take_while(|line| item_bits(line.content) == item);
-            // Committed lines first: a line that may still get its event is not the altered one.
-            let altered = of_item.enumerate().filter(|(_, line)| !line.has_event).min_by_key(|(_, line)| line.pending);
-            let altered = altered.map(|(index, _)| line + index);
-            let (fault, ordered) = match altered {
+            let free = [false, true].into_iter().zip(&mut next).find_map(|(pending, next)| {
+                let is_free = |line: &Line| line.pending == pending && !line.has_event;
+                *next += run(&self.lines[*next..], |line| is_of_item(line) && !is_free(line));
+                self.lines.get(*next).filter(|line| is_of_item(line)).map(|_| *next)
+            });
+            let (fault, ordered) = match free {
                 Some(index) => {
                     self.assign(index, event);
                     (Fault::Altered, &self.lines[index])
                 }
                 None => (Fault::Foreign, &self.lines[0]),
             };
-            let content = if altered.is_some() { ordered.content } else { content };
+            let content = if free.is_some() { ordered.content } else { content };
             self.surplus(Finding::of_line(fault, content, self.orders[ordered.order].place, Some(place)));
         }
     }
@@ -319,17 +356,19 @@ impl Matcher {
         if !self.keyed || !self.whole.orders {
             return;
         }
+        // An event without a line has the key of any of the orders with its id.
+        let of_any: Option<BTreeSet<u64>> = self.orders.iter().map(|order| order.field).collect();
         for event in &self.events {
-            let of_line = event.order.map(|order| &self.orders[order..=order]);
-            // An event without a line has the key of any of the orders with its id.
-            let orders = of_line.unwrap_or(&self.orders);
-            if orders.iter().any(|order| order.field.is_none()) {
-                continue;
-            }
+            let of_line = event.order.map(|order| &self.orders[order]);
+            let is_kept = match (of_line, &of_any) {
+                (Some(OrderItem { field: None, .. }), _) | (None, None) => continue,
+                (Some(order), _) => order.field == event.key,
+                (None, Some(fields)) => event.key.is_some_and(|key| fields.contains(&key)),
+            };
             self.totals.keys += 1;
-            if !orders.iter().any(|order| order.field == event.key) {
-                let finding = Finding::of_line(Fault::OtherKey, event.content, orders[0].place, Some(event.place));
-                self.evidence.add(finding);
+            if !is_kept {
+                let order = of_line.unwrap_or(&self.orders[0]).place;
+                self.evidence.add(Finding::of_line(Fault::OtherKey, event.content, order, Some(event.place)));
             }
         }
     }

@@ -16,6 +16,6 @@ mod tests;
 pub use content::ClaimedField;
 pub use describe::{Description, EvidenceRecords};
 pub use evidence::{Evidence, Fault, Finding};
-pub use matching::{Matcher, Totals, Whole};
+pub use matching::{MOST_OF_AN_ID, Matcher, Totals, Whole};
 pub use order::OrderCheck;
 pub use records::{EventRead, event_entries, order_entries};

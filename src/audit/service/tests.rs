@@ -173,6 +173,83 @@ fn an_altered_line_is_reported_once() {
 }
 
 #[test]
+fn altered_events_take_committed_lines_first() {
+    let mut log = Log::default();
+    log.order("a", "r", "placed", true, &[("x", 1), ("x", 9), ("y", 4)]);
+    log.order("a", "r", "placed", false, &[("x", 3), ("x", 5), ("y", 4)]);
+    log.event(0, "r", "a", "x", 5, "reserve");
+    for quantity in [20, 21, 22] {
+        log.event(0, "r", "a", "x", quantity, "reserve");
+    }
+    let altered = ("lines-as-ordered", 3, vec![Anomaly::WrongValue; 3]);
+    assert_eq!(log.violated(), [("no-line-lost", 1, vec![Anomaly::TornTransaction]), altered]);
+    let ordered = |log: &Log| -> Vec<Option<i64>> {
+        let (_, evidence, _) = log.judge(ALL);
+        evidence.findings(Check::LinesAsOrdered).map(|finding| finding.order.map(Place::offset)).collect()
+    };
+    assert_eq!((ordered(&log), log.judge(ALL).0.uncommitted_events), (vec![Some(2), Some(1), Some(1)], 2));
+    // No line of the item is left, and those of the next item are no substitute.
+    log.event(0, "r", "a", "x", 23, "reserve");
+    log.event(0, "r", "a", "y", 7, "reserve");
+    log.event(0, "r", "a", "y", 8, "reserve");
+    log.event(0, "r", "a", "y", 9, "reserve");
+    assert_eq!(log.violated(), [("lines-as-ordered", 7, vec![Anomaly::WrongValue; 7])]);
+    assert_eq!(log.judge(ALL).0.uncommitted_events, 3);
+}
+
+/// What is counted of an id with one order of a line and so many events, or with events only; and of another id.
+fn crowd(with_order: bool, events: u64) -> (Totals, Vec<u64>) {
+    let mut log = Log::default();
+    log.order("a", "r", "placed", false, &[("x", 1)]);
+    log.event(0, "r", "a", "x", 1, "reserve");
+    log.order("b", "r", "placed", false, &[("x", 1)]);
+    log.event(0, "r", "b", "x", 1, "reserve");
+    let event = log.entries[log.entries.len() - 2..].to_vec();
+    if !with_order {
+        let order = log.entries[4].place;
+        log.entries.retain(|entry| entry.place != order);
+    }
+    for _ in 1..events {
+        let place = log.place(Side::Effect, 0);
+        log.entries.extend(event.iter().map(|entry| Entry { place, ..*entry }));
+    }
+    let (totals, evidence, _) = log.judge(ALL);
+    (totals, [Check::NoLineDoubled, Check::NoLineInvented].map(|check| evidence.violations(check)).to_vec())
+}
+
+#[test]
+fn an_id_with_too_many_events_is_not_compared() {
+    let most = MOST_OF_AN_ID;
+    let (totals, violations) = crowd(true, most - 1);
+    assert_eq!((totals.orders, totals.events, totals.crowded_ids, violations), (2, most, 0, vec![most - 2, 0]));
+    let (totals, violations) = crowd(true, most + 5);
+    assert_eq!((totals.orders, totals.events, totals.keys, violations), (1, 1, 1, vec![0, 0]));
+    assert_eq!((totals.crowded_ids, totals.not_compared), (1, most + 6));
+    // Without an order they need no memory.
+    let (totals, violations) = crowd(false, 2 * most + 5);
+    assert_eq!((totals.orders, totals.crowded_ids), (1, 0));
+    assert_eq!((totals.events, violations), (2 * most + 6, vec![0, 2 * most + 5]));
+}
+
+/// A search through all lines for each event would not end in a reasonable time.
+#[test]
+fn as_many_altered_events_as_an_id_may_have_are_matched() {
+    let mut log = Log::default();
+    log.order("a", "r", "placed", false, &[("x", 1)]);
+    log.event(0, "s", "a", "x", 2, "reserve");
+    for entry in log.entries.clone() {
+        for _ in 1..MOST_OF_AN_ID / 2 {
+            log.next += 1;
+            let place = Place::new(entry.place.side(), 0, log.next);
+            log.entries.push(Entry { place, ..entry });
+        }
+    }
+    let (totals, evidence, _) = log.judge(ALL);
+    assert_eq!((totals.crowded_ids, totals.lines), (0, MOST_OF_AN_ID / 2));
+    assert_eq!(evidence.violations(Check::LinesAsOrdered), MOST_OF_AN_ID / 2);
+}
+
+#[test]
 fn a_foreign_line_is_no_lost_one() {
     let mut log = good();
     log.event(0, "r", "a", "z", 2, "reserve");

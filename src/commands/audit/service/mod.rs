@@ -8,7 +8,7 @@ mod witnesses;
 use std::sync::Arc;
 
 use self::cut::Cut;
-use crate::audit::service::{ClaimedField, Evidence, Matcher, OrderCheck, Totals, Whole};
+use crate::audit::service::{ClaimedField, Evidence, MOST_OF_AN_ID, Matcher, OrderCheck, Totals, Whole};
 use crate::audit::{AuditDocument, Check, CoveredRange, Subject};
 use crate::cli::OrderField;
 use crate::commands::Context;
@@ -17,7 +17,7 @@ use crate::exit::Failure;
 use crate::external_sort::{self, ExternalSorter};
 use crate::kafka::Inspector;
 use crate::settings::{AuditSettings, ServiceSettings};
-use crate::units::counted;
+use crate::units::{counted, grouped};
 
 /// Judges the events of a service about the orders of the prefix. After a stop it judges what was read until then.
 pub(super) fn audit(
@@ -168,6 +168,11 @@ fn explain(document: &mut AuditDocument, totals: &Totals) {
     if without_line > 0 {
         let events = counted(without_line, "event");
         unproved.push(format!("{events} without an order line: it may be among those that were not read"));
+    }
+    if totals.crowded_ids > 0 {
+        let (ids, entries) = (counted(totals.crowded_ids, "order id"), grouped(totals.not_compared));
+        let most = grouped(MOST_OF_AN_ID);
+        unproved.push(format!("{entries} lines and events of {ids} were not compared: of one id at most {most} are"));
     }
     // A live service is about to commit them.
     if totals.uncommitted_events > 0 && !document.live {

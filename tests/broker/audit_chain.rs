@@ -204,7 +204,7 @@ fn fan_outs_and_fields(env: &TestEnv) {
     assert_eq!(violations(&run("trace", 3)), [0, 0, 0, 4]);
 }
 
-fn transactional(env: &TestEnv) -> BaseProducer {
+pub fn transactional(env: &TestEnv) -> BaseProducer {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", &env.broker)
         .set("transactional.id", env.topic("writer"))
@@ -215,9 +215,9 @@ fn transactional(env: &TestEnv) -> BaseProducer {
     producer
 }
 
-/// Writes outputs in a transaction, which stays open.
-fn begin(env: &TestEnv, producer: &BaseProducer, keys: &[&str]) {
-    let name = env.topic("out");
+/// Writes records in a transaction, which stays open.
+pub fn begin(env: &TestEnv, producer: &BaseProducer, topic: &str, keys: &[&str]) {
+    let name = env.topic(topic);
     producer.begin_transaction().expect("begun");
     for key in keys {
         let record: BaseRecord<'_, [u8], [u8]> =
@@ -231,9 +231,9 @@ fn aborted(env: &TestEnv) {
     chain(env, 1);
     put_keys(env, "in", 0, &["a", "b"]);
     let producer = transactional(env);
-    begin(env, &producer, &["a", "x"]);
+    begin(env, &producer, "out", &["a", "x"]);
     producer.abort_transaction(STEP_TIMEOUT).expect("aborted");
-    begin(env, &producer, &["a", "b"]);
+    begin(env, &producer, "out", &["a", "b"]);
     producer.commit_transaction(STEP_TIMEOUT).expect("committed");
     env.settled_watermarks("out");
     let document = audit(env, "--match key", 0);
@@ -256,7 +256,7 @@ fn open(env: &TestEnv) {
     put_keys(env, "in", 0, &["a", "b"]);
     put_keys(env, "out", 0, &["a"]);
     let producer = transactional(env);
-    begin(env, &producer, &["b", "b"]);
+    begin(env, &producer, "out", &["b", "b"]);
     // The output of b may be committed later.
     let document = audit(env, "--match key --timeout 3s", 3);
     assert_eq!(document["verdict"], "unproved", "{document:#}");

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use foodstream::broker::ApiKey;
+use rdkafka::producer::Producer;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::audit_chain::{begin, transactional};
 use super::group_member::GroupMember;
 use super::proxy::{Action, Proxy, Rule};
 use super::support::{NewRecord, STEP_TIMEOUT, TestEnv, until};
@@ -21,6 +23,7 @@ pub const CASES: &[Case] = &[
     ("audit_service::other_records_are_not_events", foreign_records),
     ("audit_service::what_is_gone_is_unproved", gone),
     ("audit_service::what_may_be_gone_is_unproved", maybe_gone),
+    ("audit_service::an_open_transaction_is_named", open),
     ("audit_service::without_topics_it_is_refused", refused),
     ("audit_service::a_live_service_is_clean", live),
     ("audit_service::a_topic_that_is_created_again_is_refused", recreated),
@@ -325,7 +328,7 @@ fn maybe_gone(env: &TestEnv) {
         );
     };
     service(env, &events(), 9);
-    unproved(env, "is 9, beyond its end 4");
+    unproved(env, "is above its end");
     env.set_offsets("alice", "order-events", &[(0, 4)]);
     env.run(&audit(env, "")).expect(0);
     for topic in ["stock", "order-events"] {
@@ -333,6 +336,24 @@ fn maybe_gone(env: &TestEnv) {
         unproved(env, &format!("{} is compacted", env.topic(topic)));
         env.set_config(topic, "cleanup.policy", "delete");
     }
+}
+
+/// A service that reads uncommitted records may have committed an offset above the start of an open transaction.
+fn open(env: &TestEnv) {
+    service(env, &events(), 4);
+    let producer = transactional(env);
+    begin(env, &producer, "order-events", &["no order"]);
+    env.set_offsets("alice", "order-events", &[(0, 5)]);
+    let document = env.run(&audit(env, "--timeout 3s")).expect(3).document();
+    assert_eq!((violated(&document), &document["verdict"]), (vec![], &json!("unproved")), "{document}");
+    let topic = env.topic("order-events");
+    let reason = format!("orders were not read after the start of an open transaction on {topic}/0");
+    assert_eq!(document["unproved"], json!([reason]));
+    assert_eq!(document["covered"][0]["end"], 4);
+    // The transaction is waited for.
+    let waiting = env.start(&audit(env, ""));
+    producer.abort_transaction(STEP_TIMEOUT).expect("aborted");
+    assert_eq!(waiting.end().expect(0).document()["covered"][0]["end"], 5);
 }
 
 fn refused(env: &TestEnv) {

@@ -2,6 +2,7 @@
 
 mod chain;
 mod comparing;
+mod frozen_topic;
 mod prefix;
 mod scan_folds;
 mod service;

@@ -6,11 +6,8 @@ mod topics;
 mod witnesses;
 
 use self::proof::Proof;
-use self::topics::Frozen;
 use self::witnesses::Claim;
-use crate::audit::{
-    AuditDocument, ChainFinding, ChainJudge, ChainResult, Check, CoveredRange, Subject, Unmatched, Violation,
-};
+use crate::audit::{AuditDocument, ChainFinding, ChainJudge, ChainResult, Check, Subject, Unmatched, Violation};
 use crate::commands::Context;
 use crate::commands::audit::comparing::{NOT_COMPARED, each_entry};
 use crate::commands::audit::watched_scan::Watch;
@@ -60,7 +57,8 @@ pub(super) fn audit(
     document.repeated_orders = result.repeated_inputs;
     document.group.clone_from(&chain.group);
     document.live = frozen.live;
-    document.covered = covered(&frozen, [&inputs.positions, &outputs.positions]);
+    document.covered = frozen.inputs.covered(&inputs.positions);
+    document.covered.extend(frozen.outputs.covered(&outputs.positions));
     let claims = claims(result, &unmatched, inputs.records + outputs.records);
     let claims: Vec<Claim> = claims.into_iter().map(|claim| proof.admit(claim)).collect();
     document.unproved = proof.reasons;
@@ -94,21 +92,4 @@ fn claims(result: ChainResult, unmatched: &Unmatched, records: u64) -> [Claim; 4
         claim(Check::NothingTwice, Violation::Surplus, [result.caused, result.surplus], result.doubled),
         claim(Check::RecordsMatch, Violation::Unmatched, [records, unmatched.count()], without_field),
     ]
-}
-
-/// Of the inputs what must have outputs, and of the outputs what was read.
-fn covered(frozen: &Frozen, positions: [&Vec<i64>; 2]) -> Vec<CoveredRange> {
-    let mut covered = Vec::new();
-    for (side, positions) in [&frozen.inputs, &frozen.outputs].into_iter().zip(positions) {
-        for (index, source) in side.partitions.iter().enumerate() {
-            let Some(required) = side.required[index] else { continue };
-            covered.push(CoveredRange {
-                topic: source.topic.clone(),
-                partition: source.partition,
-                start: side.starts[index],
-                end: positions[index].min(required).max(side.starts[index]),
-            });
-        }
-    }
-    covered
 }

@@ -1,10 +1,10 @@
 //! What a chain's records prove: which claims hold although records may be gone or were not read.
 
 use super::scan::SideScan;
-use super::topics::{ChainSide, Frozen};
+use super::topics::Frozen;
 use super::witnesses::Claim;
 use crate::audit::Violation;
-use crate::kafka::TopicPartition;
+use crate::commands::audit::frozen_topic::{FrozenTopic, offsets_between};
 use crate::settings::ChainSettings;
 use crate::units::{counted, grouped};
 
@@ -24,10 +24,8 @@ impl Proof {
     pub fn new(chain: &ChainSettings, frozen: &Frozen, [inputs, outputs]: [&SideScan; 2], is_stopped: bool) -> Self {
         let mut proof = Self { inputs_are_whole: true, outputs_are_whole: true, is_stopped, reasons: Vec::new() };
         if is_stopped {
-            let read = |side: &ChainSide, read: &SideScan| {
-                let reached = read.positions.iter().zip(&side.starts).map(|(position, start)| position - start);
-                counted(reached.sum::<i64>(), "offset")
-            };
+            let read =
+                |side: &FrozenTopic, read: &SideScan| counted(offsets_between(&side.starts, &read.positions), "offset");
             let [of_inputs, of_outputs] = [read(&frozen.inputs, inputs), read(&frozen.outputs, outputs)];
             let totals = [frozen.inputs.offsets(), frozen.outputs.offsets()].map(grouped);
             proof.reasons.push(format!(
@@ -37,6 +35,7 @@ impl Proof {
         } else if inputs.records == 0 && outputs.records == 0 {
             proof.reasons.push("no record was read, which proves nothing".to_owned());
         }
+        let mut ahead = None;
         if let Some(group) = &chain.group {
             if frozen.inputs.required.iter().all(Option::is_none) {
                 proof.reasons.push(format!(
@@ -44,40 +43,20 @@ impl Proof {
                     chain.input
                 ));
             }
-            if let Some(first) = frozen.ahead.first() {
-                proof.reasons.push(format!(
-                    "the offset that group {group} committed on {} is above its end: it belongs to records that are gone",
-                    listed(&frozen.ahead, first)
-                ));
-            }
+            ahead = frozen.inputs.ahead(group);
+            proof.reasons.extend(ahead.clone());
         }
-        proof.inputs_are_whole = proof.side(&frozen.inputs, inputs, "inputs") && frozen.ahead.is_empty();
+        proof.inputs_are_whole = proof.side(&frozen.inputs, inputs, "inputs") && ahead.is_none();
         proof.outputs_are_whole = proof.side(&frozen.outputs, outputs, "outputs");
         proof
     }
 
     /// Whether a topic is whole; otherwise adds the reasons.
-    fn side(&mut self, side: &ChainSide, read: &SideScan, noun: &str) -> bool {
-        let before = self.reasons.len();
-        let begun: Vec<_> = side.partitions.iter().zip(&side.starts).filter(|(_, start)| **start > 0).collect();
-        if let Some((source, start)) = begun.first() {
-            let more = match begun.len() - 1 {
-                0 => String::new(),
-                more => format!(", and {} more", counted(more as u64, "partition")),
-            };
-            self.reasons.push(format!("{noun} are gone: {source} begins at offset {start}{more}"));
-        }
-        let topic = side.topic();
-        if side.is_compacted {
-            self.reasons.push(format!("{noun} may be gone: topic {topic} is compacted"));
-        }
-        if let Some(first) = side.open.first() {
-            self.reasons.push(format!(
-                "{noun} were not read after the start of an open transaction on {}",
-                listed(&side.open, first)
-            ));
-        }
-        before == self.reasons.len() && read.positions.iter().zip(&side.ends).all(|(position, end)| position >= end)
+    fn side(&mut self, side: &FrozenTopic, read: &SideScan, noun: &str) -> bool {
+        let gaps = side.gaps(noun);
+        let is_whole = gaps.is_empty() && side.is_read(&read.positions);
+        self.reasons.extend(gaps);
+        is_whole
     }
 
     /// Withdraws a claim that records may contradict that are gone or were not read, and says so. What it is about then
@@ -117,18 +96,11 @@ fn withdrawn(claim: &Claim, missing: &str) -> String {
     }
 }
 
-/// `orders/0 and 2 more partitions`
-fn listed(all: &[TopicPartition], first: &TopicPartition) -> String {
-    match all.len() {
-        0 | 1 => first.to_string(),
-        several => format!("{first} and {} more", counted((several - 1) as u64, "partition")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::audit::{Check, FanOut, MatchField, Unmatched};
+    use crate::kafka::TopicPartition;
     use crate::lag::Isolation;
 
     fn chain(group: Option<&str>) -> ChainSettings {
@@ -143,16 +115,16 @@ mod tests {
         }
     }
 
-    fn frozen(inputs: ChainSide, outputs: ChainSide) -> Frozen {
-        Frozen { inputs, outputs, live: false, ahead: Vec::new() }
+    fn frozen(inputs: FrozenTopic, outputs: FrozenTopic) -> Frozen {
+        Frozen { inputs, outputs, live: false }
     }
 
-    fn side(topic: &str, bounds: &[(i64, i64)]) -> ChainSide {
-        ChainSide::of(topic, bounds, false)
+    fn side(topic: &str, bounds: &[(i64, i64)]) -> FrozenTopic {
+        FrozenTopic::of(topic, bounds, false)
     }
 
     /// A scan that found a record at each offset up to these positions.
-    fn scan(side: &ChainSide, positions: &[i64]) -> SideScan {
+    fn scan(side: &FrozenTopic, positions: &[i64]) -> SideScan {
         let read = positions.iter().zip(&side.starts).map(|(position, start)| position - start);
         SideScan {
             positions: positions.to_vec(),
@@ -195,7 +167,7 @@ mod tests {
                 "2 outputs are missing among those that were read; outputs are not complete",
             ]
         );
-        let inputs = ChainSide::of("in", &[(0, 5)], true);
+        let inputs = FrozenTopic::of("in", &[(0, 5)], true);
         let mut inputs_gone = proof(None, &frozen(inputs, side("out", &[(0, 1)])), false);
         assert_eq!(admitted(&mut inputs_gone), [2, 0, 0, 2]);
         assert_eq!(inputs_gone.reasons[0], "inputs may be gone: topic in is compacted");
@@ -226,7 +198,6 @@ mod tests {
         let reasons = proof(Some("g"), &uncommitted, false).reasons;
         assert_eq!(reasons, ["group g has no committed offset on in, so no input must have outputs"]);
         uncommitted.inputs.required = vec![Some(9)];
-        uncommitted.ahead = vec![TopicPartition::new("in", 0)];
         assert!(proof(Some("g"), &uncommitted, false).reasons[0].contains("on in/0 is above its end"));
     }
 

@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::topics::{ChainSide, Frozen};
+use super::topics::Frozen;
 use crate::audit::{Demand, Entry, MatchedField, Place, RecordParts, Side, Unmatched};
 use crate::commands::Context;
+use crate::commands::audit::frozen_topic::{FrozenTopic, offsets_between};
 use crate::commands::audit::watched_scan::Watch;
 use crate::commands::scan_shares::{locked, threads};
 use crate::console::Progress;
 use crate::exit::Failure;
 use crate::external_sort::ExternalSorter;
-use crate::kafka::{Inspector, OffsetRange, Reader, ScanRecord, TopicPartition};
+use crate::kafka::{Inspector, Reader, ScanRecord};
 use crate::lag::Isolation;
 use crate::settings::{AuditSettings, ChainSettings};
 
@@ -122,7 +123,7 @@ struct Reading<'a> {
 impl Reading<'_> {
     fn side(
         &mut self,
-        topic: &ChainSide,
+        topic: &FrozenTopic,
         side: Side,
         field: MatchedField,
         isolation: Isolation,
@@ -148,7 +149,7 @@ impl Reading<'_> {
             let watch = Watch::new(self.context, &self.inspector, vec![topic.watched()]);
             let read = watch.scan(isolation, self.group, &ranges, &shares, |_| {
                 let shares = shares.iter();
-                let offsets = shares.map(|share| passed(&locked(share).read.positions, &topic.starts)).sum();
+                let offsets = shares.map(|share| offsets_between(&topic.starts, &locked(share).read.positions)).sum();
                 self.progress.set(self.passed + offsets);
                 offsets
             });
@@ -167,28 +168,7 @@ impl Reading<'_> {
                 *position = (*position).max(own);
             }
         }
-        self.passed += passed(&all.positions, &topic.starts);
+        self.passed += offsets_between(&topic.starts, &all.positions);
         Ok(all)
     }
-}
-
-impl ChainSide {
-    fn ranges(&self) -> Vec<OffsetRange> {
-        let bounds = self.starts.iter().zip(&self.ends);
-        let range = |(source, (start, end)): (&TopicPartition, (&i64, &i64))| OffsetRange {
-            topic_partition: source.clone(),
-            start: *start,
-            end: *end,
-        };
-        self.partitions.iter().zip(bounds).map(range).collect()
-    }
-
-    /// The number of offsets to read.
-    pub fn offsets(&self) -> u64 {
-        passed(&self.ends, &self.starts)
-    }
-}
-
-fn passed(positions: &[i64], starts: &[i64]) -> u64 {
-    positions.iter().zip(starts).map(|(position, start)| u64::try_from(position - start).unwrap_or(0)).sum()
 }

@@ -5,16 +5,14 @@ mod cut;
 mod scan;
 mod witnesses;
 
-use std::sync::Arc;
-
 use self::cut::Cut;
 use crate::audit::service::{ClaimedField, Evidence, MOST_OF_AN_ID, Matcher, OrderCheck, Totals, Whole};
-use crate::audit::{AuditDocument, Check, CoveredRange, Subject};
+use crate::audit::{AuditDocument, Check, Subject};
 use crate::cli::OrderField;
 use crate::commands::Context;
 use crate::commands::audit::comparing::{NOT_COMPARED, each_entry};
 use crate::exit::Failure;
-use crate::external_sort::{self, ExternalSorter};
+use crate::external_sort::{ExternalSorter, merge};
 use crate::kafka::Inspector;
 use crate::settings::{AuditSettings, ServiceSettings};
 use crate::units::{counted, grouped};
@@ -35,24 +33,29 @@ pub(super) fn audit(
         let not_claimed = [Check::KeysAreKept.name(), Check::OrderIsKept.name()];
         document.checks.retain(|check| !not_claimed.contains(&check.name.as_str()));
     }
-    let partitions = cut::find(context, &inspector, service)?;
+    let mut cut = Cut::find(context, &inspector, service)?;
     document.live = !inspector.group_members(group)?.members.is_empty();
-    let Some(cut) = Cut::freeze(context, &inspector, &partitions)? else {
+    if !cut.freeze(context, &inspector)? {
         document.unproved.push(format!("group {group} has committed no offsets: nothing to judge"));
         document.judge();
         return Ok(document);
-    };
-    let cut = Arc::new(cut);
+    }
     // The second sort needs memory while the first one still has its entries.
     let memory = if field.is_some() { settings.memory / 2 } else { settings.memory };
-    let watch = cut.watch(context, &inspector, &partitions);
+    let watch = cut.watch(context, &inspector);
     let scanned = scan::read(&watch, group, &cut, field, memory, settings.witnesses)?;
-    document.unproved.clone_from(&cut.unproved);
+    let (orders_gaps, events_gaps) = (cut.orders.gaps("orders"), cut.events.gaps("events"));
+    let ahead = cut.orders.ahead(group);
+    let whole = Whole {
+        orders: orders_gaps.is_empty() && ahead.is_none() && cut.orders.is_read(&scanned.orders),
+        events: events_gaps.is_empty() && cut.events.is_read(&scanned.events),
+    };
+    document.unproved.extend(ahead.into_iter().chain(orders_gaps).chain(events_gaps));
     if scanned.stopped {
         document.unproved.push("stopped before everything was read".to_owned());
     } else {
         watch.check()?;
-        match cut.set_back(context, &inspector, &partitions) {
+        match cut.set_back(context, &inspector) {
             Err(failure) if failure.code.is_stop() => {}
             set_back => document.unproved.extend(set_back?),
         }
@@ -61,37 +64,21 @@ pub(super) fn audit(
         let skipped = counted(scanned.skipped, "record");
         context.console.note(&format!("{skipped} of other event types in {} skipped", service.decisions));
     }
-    let ends_reached: Vec<bool> =
-        cut.ranges.iter().zip(&scanned.positions).map(|(range, position)| *position >= range.end).collect();
-    let (orders_read, events_read) = ends_reached.split_at(cut.committed.len());
-    let whole = Whole {
-        orders: cut.orders_whole && orders_read.iter().all(|read| *read),
-        events: cut.events_whole && events_read.iter().all(|read| *read),
-    };
-    document.covered = covered(&cut, &scanned.positions);
-    note_unjudged(context, &cut, document.live);
-
-    let mut matcher = Matcher::new(whole, field.is_some(), settings.witnesses);
-    let mut pairs = ExternalSorter::new(memory);
-    let mut order = OrderCheck::new(settings.witnesses);
-    let entries = external_sort::merge(scanned.sorters)?;
-    if each_entry(&context.shutdown, entries, |entry| matcher.push(entry, |pair| pairs.push(pair)))? {
-        matcher.finish(|pair| pairs.push(pair))?;
-        let all_compared = each_entry(&context.shutdown, external_sort::merge(vec![pairs])?, |pair| {
-            order.push(pair);
-            Ok(())
-        })?;
-        if all_compared {
-            order.finish();
-        } else {
-            document.unproved.push(NOT_COMPARED.to_owned());
-            order = OrderCheck::new(settings.witnesses);
-        }
-    } else {
-        document.unproved.push(NOT_COMPARED.to_owned());
-        matcher = Matcher::new(whole, field.is_some(), settings.witnesses);
+    document.covered = cut.orders.covered(&scanned.orders);
+    document.covered.extend(cut.events.covered(&scanned.events));
+    let left = cut.uncommitted();
+    // A service that is running will decide them.
+    if left > 0 && !document.live {
+        let offsets = counted(left, "offset");
+        context.console.note(&format!(
+            "the service has not committed the last {offsets} of the orders: nothing is claimed about them"
+        ));
     }
 
+    let (matcher, order, all_compared) = compare(context, scanned.sorters, whole, field.is_some(), settings, memory)?;
+    if !all_compared {
+        document.unproved.push(NOT_COMPARED.to_owned());
+    }
     let Matcher { totals, mut evidence, .. } = matcher;
     evidence.merge(scanned.evidence);
     evidence.merge(order.evidence);
@@ -102,30 +89,34 @@ pub(super) fn audit(
     Ok(document)
 }
 
-/// The offsets that were judged: of the orders those below the committed offsets.
-fn covered(cut: &Cut, positions: &[i64]) -> Vec<CoveredRange> {
-    let limits = cut.committed.iter().copied().chain(std::iter::repeat(i64::MAX));
-    let ranges = cut.ranges.iter().zip(positions).zip(limits);
-    ranges
-        .map(|((range, position), limit)| CoveredRange {
-            topic: range.topic_partition.topic.clone(),
-            partition: range.topic_partition.partition,
-            start: range.start,
-            end: (*position).min(limit).max(range.start),
-        })
-        .collect()
-}
-
-/// Says how much a service that is not running has left: nothing is claimed about it.
-fn note_unjudged(context: &Context, cut: &Cut, is_live: bool) {
-    let left = cut.ranges.iter().zip(&cut.committed);
-    let left: i64 = left.map(|(range, committed)| (range.end - range.start.max(*committed)).max(0)).sum();
-    if left > 0 && !is_live {
-        let offsets = counted(left.unsigned_abs(), "offset");
-        context.console.note(&format!(
-            "the service has not committed the last {offsets} of the orders: nothing is claimed about them"
-        ));
+/// Matches the events with the orders, and then judges the order of those that have one. Returns whether all were
+/// compared: a stop leaves out what is not finished.
+fn compare(
+    context: &Context,
+    sorters: Vec<ExternalSorter>,
+    whole: Whole,
+    keyed: bool,
+    settings: &AuditSettings,
+    memory: u64,
+) -> Result<(Matcher, OrderCheck, bool), Failure> {
+    let (shutdown, most) = (&context.shutdown, settings.witnesses);
+    let nothing = || (Matcher::new(whole, keyed, most), OrderCheck::new(most));
+    let (mut matcher, mut order) = nothing();
+    let mut pairs = ExternalSorter::new(memory);
+    if !each_entry(shutdown, merge(sorters)?, |entry| matcher.push(entry, |pair| pairs.push(pair)))? {
+        let (matcher, order) = nothing();
+        return Ok((matcher, order, false));
     }
+    matcher.finish(|pair| pairs.push(pair))?;
+    let mut push = |pair| {
+        order.push(pair);
+        Ok(())
+    };
+    if !each_entry(shutdown, merge(vec![pairs])?, &mut push)? {
+        return Ok((matcher, OrderCheck::new(most), false));
+    }
+    order.finish();
+    Ok((matcher, order, true))
 }
 
 const fn claimed(field: OrderField) -> ClaimedField {

@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::cut::Cut;
 use crate::audit::service::{ClaimedField, EventRead, Evidence, Fault, Finding, event_entries, order_entries};
 use crate::audit::{Place, Side};
+use crate::commands::audit::frozen_topic::offsets_between;
 use crate::commands::audit::watched_scan::Watch;
 use crate::commands::scan_shares::{locked, threads};
 use crate::exit::Failure;
 use crate::external_sort::ExternalSorter;
-use crate::kafka::{OffsetRange, Reader, ScanRecord};
+use crate::kafka::{Reader, ScanRecord};
 use crate::lag::Isolation;
 
 /// What a scan found, and how far it came.
@@ -21,14 +22,17 @@ pub(super) struct Scanned {
     pub skipped: u64,
     /// How many records are not events.
     pub unreadable: u64,
-    /// The position of each range of the cut.
-    pub positions: Vec<i64>,
+    /// The position of each partition of the orders.
+    pub orders: Vec<i64>,
+    /// The position of each partition of the events.
+    pub events: Vec<i64>,
     /// Whether a signal ended it.
     pub stopped: bool,
 }
 
 struct Share {
-    cut: Arc<Cut>,
+    /// The group's offset of each partition of the orders, whose ranges come before those of the events.
+    committed: Arc<[i64]>,
     field: Option<ClaimedField>,
     sorter: ExternalSorter,
     evidence: Evidence,
@@ -42,12 +46,13 @@ impl Reader for Share {
 
     fn record(&mut self, record: ScanRecord<'_>) -> Result<(), Failure> {
         let (range, offset) = (record.range, record.offset);
-        let partition = self.cut.ranges[range].topic_partition.partition;
-        if let Some(committed) = self.cut.committed.get(range) {
-            let place = Place::new(Side::Cause, partition, offset);
+        // A topic has at most as many partitions as fit into a place.
+        let partition = |index: usize| i32::try_from(index).unwrap_or(Place::MAX_PARTITION);
+        if let Some(committed) = self.committed.get(range) {
+            let place = Place::new(Side::Cause, partition(range), offset);
             order_entries(record.value, place, offset >= *committed, self.field, |entry| self.sorter.push(entry))?;
         } else {
-            let place = Place::new(Side::Effect, partition, offset);
+            let place = Place::new(Side::Effect, partition(range - self.committed.len()), offset);
             let keyed = self.field.is_some();
             match event_entries(record.key, record.value, place, keyed, |entry| self.sorter.push(entry))? {
                 EventRead::Event => {}
@@ -71,16 +76,18 @@ impl Reader for Share {
 pub(super) fn read(
     watch: &Watch<'_>,
     group: &str,
-    cut: &Arc<Cut>,
+    cut: &Cut,
     field: Option<ClaimedField>,
     memory: u64,
     witnesses: usize,
 ) -> Result<Scanned, Failure> {
-    let starts: Vec<i64> = cut.ranges.iter().map(|range| range.start).collect();
-    let threads = threads(cut.ranges.len());
+    let ranges = cut.ranges();
+    let starts: Vec<i64> = ranges.iter().map(|range| range.start).collect();
+    let committed: Arc<[i64]> = cut.orders.required.iter().map(|required| required.unwrap_or(0)).collect();
+    let threads = threads(ranges.len());
     let share = || {
         Mutex::new(Share {
-            cut: Arc::clone(cut),
+            committed: Arc::clone(&committed),
             field,
             sorter: ExternalSorter::new(memory / threads as u64),
             evidence: Evidence::new(witnesses),
@@ -91,19 +98,11 @@ pub(super) fn read(
     };
     let shares: Vec<Mutex<Share>> = (0..threads).map(|_| share()).collect();
     let mut stopped = false;
-    if cut.ranges.iter().any(|range| range.offsets() > 0) {
-        let mut progress =
-            watch.context.console.progress("offsets read", Some(cut.ranges.iter().map(OffsetRange::offsets).sum()));
-        let passed = || {
-            let of = |share: &Mutex<Share>| {
-                let share = locked(share);
-                let pairs = share.positions.iter().zip(&starts);
-                pairs.map(|(position, start)| u64::try_from(position - start).unwrap_or(0)).sum::<u64>()
-            };
-            shares.iter().map(of).sum()
-        };
-        let result = watch.scan(Isolation::ReadCommitted, group, &cut.ranges, &shares, |_| {
-            let passed = passed();
+    if ranges.iter().any(|range| range.offsets() > 0) {
+        let offsets = cut.orders.offsets() + cut.events.offsets();
+        let mut progress = watch.context.console.progress("offsets read", Some(offsets));
+        let result = watch.scan(Isolation::ReadCommitted, group, &ranges, &shares, |_| {
+            let passed = shares.iter().map(|share| offsets_between(&starts, &locked(share).positions)).sum();
             progress.set(passed);
             passed
         });
@@ -117,7 +116,8 @@ pub(super) fn read(
         evidence: Evidence::new(witnesses),
         skipped: 0,
         unreadable: 0,
-        positions: starts,
+        orders: cut.orders.starts.clone(),
+        events: cut.events.starts.clone(),
         stopped,
     };
     for share in shares {
@@ -126,7 +126,8 @@ pub(super) fn read(
         scanned.evidence.merge(share.evidence);
         scanned.skipped += share.skipped;
         scanned.unreadable += share.unreadable;
-        for (position, own) in scanned.positions.iter_mut().zip(share.positions) {
+        let positions = scanned.orders.iter_mut().chain(&mut scanned.events);
+        for (position, own) in positions.zip(share.positions) {
             *position = own.max(*position);
         }
     }

@@ -1,5 +1,7 @@
 //! JSON document of `audit`, `foodstream.audit/1`. See `docs/reference/documents.md`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::check::{Anomaly, Check, Subject};
@@ -25,6 +27,8 @@ pub struct AuditDocument {
     pub repeated_orders: u64,
     /// The consumer group whose offsets say what must be done; `null` for a chain without one.
     pub group: Option<String>,
+    /// The options that say what was compared, by their names with `_`, also those with their default value.
+    pub options: BTreeMap<String, String>,
     /// Whether the group had members, so that only what was committed at the start is judged.
     pub live: bool,
     /// Why something could not be proved; empty if all of it was.
@@ -155,6 +159,7 @@ impl AuditDocument {
             decisions: 0,
             repeated_orders: 0,
             group: None,
+            options: BTreeMap::new(),
             live: false,
             unproved: Vec::new(),
             covered: Vec::new(),

@@ -27,6 +27,9 @@ pub fn audit_junit(document: &AuditDocument) -> Result<String, SerializeError> {
         case.set_classname(class.as_str());
         suite.add_test_case(case);
     }
+    for (name, value) in &document.options {
+        suite.add_property((line(name).as_ref(), line(value).as_ref()));
+    }
     suite.set_system_out(judged(document));
     let mut report = Report::new("foodstream audit");
     report.add_test_suite(suite);

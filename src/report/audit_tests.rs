@@ -62,6 +62,7 @@ fn hostile() -> AuditDocument {
     let mut document = sample("audit-service");
     let text = || "\u{1b}[2J<script>\u{202e}\n]]>&\"".to_owned();
     document.group = Some(text());
+    document.options = [("group".to_owned(), text())].into();
     document.unproved = vec![text()];
     document.covered[0].topic = text();
     let witness = document.checks[1].first.as_mut().expect("a witness");

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+
 use super::{check_group, usage};
 use crate::audit::{FanOut, MatchField};
 use crate::cli::{self, LagIsolation, OrderField};
@@ -33,6 +35,34 @@ pub enum AuditSubject {
     Service(ServiceSettings),
     /// Inputs and outputs of any consumer.
     Chain(ChainSettings),
+}
+
+impl AuditSubject {
+    /// The options that select it and say what is compared, each with its value, also those with their default value.
+    pub fn options(&self) -> Vec<(&'static str, String)> {
+        let (mut options, group) = match self {
+            Self::Prefix { group } => (Vec::new(), group.clone()),
+            Self::Service(ServiceSettings { decisions, group, ordered_by }) => {
+                let field = ordered_by.and_then(|field| Some(field.to_possible_value()?.get_name().to_owned()));
+                let options = [("decisions", Some(decisions.clone())), ("ordered-by", field)];
+                let given = options.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                (given.collect(), Some(group.clone()))
+            }
+            Self::Chain(ChainSettings { input, output, match_in, match_out, fan_out, isolation, group }) => {
+                let options = [
+                    ("in", input.clone()),
+                    ("out", output.clone()),
+                    ("match-in", match_in.to_string()),
+                    ("match-out", match_out.to_string()),
+                    ("fan-out", fan_out.to_string()),
+                    ("isolation", isolation.name().to_owned()),
+                ];
+                (options.to_vec(), group.clone())
+            }
+        };
+        options.extend(group.map(|group| ("group", group)));
+        options
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -146,6 +176,50 @@ mod tests {
             (MatchField::Key, MatchField::Pointer("/id".to_owned()), FanOut::Exactly(1))
         );
         assert_eq!(resolve(&["--memory", "1GiB"]).expect("resolved").memory, 1 << 30);
+    }
+
+    #[test]
+    fn the_options_of_a_subject_select_it() {
+        let options = |args: &[&str]| resolve(args).expect("resolved").subject.options();
+        for (given, expected) in [
+            (&[][..], ""),
+            (&["--group", "g"], "group g"),
+            (&["--decisions", "stock", "--group", "alice"], "decisions stock, group alice"),
+            (
+                &["--decisions", "stock", "--group", "a", "--ordered-by", "user_id"],
+                "decisions stock, ordered-by user_id, group a",
+            ),
+            (
+                &["--in", "a", "--out", "b", "--match", "/id of it", "--group", "g"],
+                "in a, out b, match-in /id of it, match-out /id of it, fan-out one, isolation read_committed, group g",
+            ),
+            (
+                &[
+                    "--in",
+                    "a",
+                    "--out",
+                    "b",
+                    "--match-in",
+                    "key",
+                    "--match-out",
+                    "header:x",
+                    "--fan-out",
+                    "at-least-one",
+                ],
+                "in a, out b, match-in key, match-out header:x, fan-out at-least-one, isolation read_committed",
+            ),
+            (
+                &["--in", "a", "--out", "b", "--match", "key", "--fan-out", "7", "--isolation", "read_uncommitted"],
+                "in a, out b, match-in key, match-out key, fan-out 7, isolation read_uncommitted",
+            ),
+        ] {
+            let found = options(given);
+            let words: Vec<String> = found.iter().map(|(name, value)| format!("{name} {value}")).collect();
+            assert_eq!(words.join(", "), expected);
+            let again: Vec<String> =
+                found.iter().flat_map(|(name, value)| [format!("--{name}"), value.clone()]).collect();
+            assert_eq!(options(&again.iter().map(String::as_str).collect::<Vec<_>>()), found);
+        }
     }
 
     #[test]

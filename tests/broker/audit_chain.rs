@@ -164,8 +164,20 @@ fn fan_outs_and_fields(env: &TestEnv) {
         ("at-most-one", 3, [0, 0, 1, 0]),
     ];
     for (fan_out, code, found) in expected {
-        let document = audit(env, &format!("{fields} --fan-out {fan_out}"), code);
+        let document = audit(env, &format!("{fields} --fan-out {fan_out} --html chain.html"), code);
         assert_eq!(violations(&document), found, "{fan_out}");
+        assert_eq!(
+            document["options"],
+            json!({
+                "in": env.topic("in"), "out": env.topic("out"), "match_in": "key", "match_out": "/source/id",
+                "fan_out": fan_out, "isolation": "read_committed",
+            })
+        );
+        // The command on the page does the same.
+        let page = std::fs::read_to_string(env.dir().join("chain.html")).expect("a page");
+        let options = format!("{fields} --fan-out {fan_out} --isolation read_committed");
+        let command = format!("foodstream audit --in {} --out {} {options}", env.topic("in"), env.topic("out"));
+        assert!(page.contains(&command), "{command}");
     }
     let document = audit(env, "--match-in /id --match-out /source/id --fan-out 2", 3);
     assert_eq!(counts(&document), [[6, 3], [3, 0], [3, 0], [6, 0]]);

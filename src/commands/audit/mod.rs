@@ -13,6 +13,7 @@ use super::Context;
 use crate::audit::{AuditDocument, AuditVerdict, Subject};
 use crate::exit::{Code, Failure, Outcome};
 use crate::output::OutputFile;
+use crate::printable::shell_word;
 use crate::report::{self, Detail};
 use crate::settings::{AuditSettings, AuditSubject};
 
@@ -30,6 +31,8 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
         Err(failure) if failure.code.is_stop() => AuditDocument::new(subject),
         judged => judged?,
     };
+    let options = settings.subject.options().into_iter();
+    document.options = options.map(|(name, value)| (name.replace('-', "_"), value)).collect();
     // A stop may come after the reading, or before it. A later one changes nothing.
     let stop = context.shutdown.requested();
     if stop.is_some() && !document.unproved.iter().any(|reason| reason.starts_with("stopped ")) {
@@ -56,13 +59,9 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
 
 /// The command line on a page, without `-X` and `-F`, which may contain secrets.
 fn page_facts(context: &Context, settings: &AuditSettings, document: &AuditDocument) -> report::html::CommandFacts {
-    let command = match &settings.subject {
-        AuditSubject::Prefix { group: None } => "foodstream audit".to_owned(),
-        AuditSubject::Prefix { group: Some(group) } => format!("foodstream audit --group {group}"),
-        AuditSubject::Service(service) => {
-            format!("foodstream audit --decisions {} --group {}", service.decisions, service.group)
-        }
-        AuditSubject::Chain(chain) => format!("foodstream audit --in {} --out {}", chain.input, chain.output),
-    };
+    let mut command = "foodstream audit".to_owned();
+    for (name, value) in settings.subject.options() {
+        command.extend([" --", name, " ", &shell_word(&value)]);
+    }
     context.page_facts(command, document.group.clone().unwrap_or_default())
 }

@@ -188,7 +188,7 @@ fn altered_events_take_committed_lines_first() {
         evidence.findings(Check::LinesAsOrdered).map(|finding| finding.order.map(Place::offset)).collect()
     };
     assert_eq!((ordered(&log), log.judge(ALL).0.uncommitted_events), (vec![Some(2), Some(1), Some(1)], 2));
-    // No line of the item is left, and those of the next item are no substitute.
+    // No line of the item is left, and those of the next item do not replace it.
     log.event(0, "r", "a", "x", 23, "reserve");
     log.event(0, "r", "a", "y", 7, "reserve");
     log.event(0, "r", "a", "y", 8, "reserve");

@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(compared(LOOK + 1, Duration::ZERO), (2 * LOOK, false));
         // What is nearly done is finished.
         assert_eq!(compared(9_999, Duration::ZERO), (10_000, true));
-        assert_eq!(compared(1, Duration::from_secs(3_600)), (10_000, true));
+        assert_eq!(compared(1, Duration::from_hours(1)), (10_000, true));
         assert_eq!(compared(20_000, Duration::ZERO), (10_000, true));
     }
 }

@@ -31,6 +31,9 @@ pub struct AuditDocument {
     pub options: BTreeMap<String, String>,
     /// Whether the group had members, so that only what was committed at the start is judged.
     pub live: bool,
+    /// Offsets of the orders, or of the inputs of a chain with a group, that the group had not committed. Nothing is
+    /// claimed about them.
+    pub uncommitted: u64,
     /// Why something could not be proved; empty if all of it was.
     pub unproved: Vec<String>,
     /// What was judged of each partition.
@@ -161,6 +164,7 @@ impl AuditDocument {
             group: None,
             options: BTreeMap::new(),
             live: false,
+            uncommitted: 0,
             unproved: Vec::new(),
             covered: Vec::new(),
             checks: Check::of(subject).map(CheckResult::new).collect(),
@@ -170,6 +174,14 @@ impl AuditDocument {
     /// The result of a check; `None` if it does not belong to the subject.
     pub fn check(&mut self, check: Check) -> Option<&mut CheckResult> {
         self.checks.iter_mut().find(|result| result.name == check.name())
+    }
+
+    /// The offsets of the orders, or of the inputs, that were judged. They come first in `covered`.
+    #[must_use]
+    pub fn covered_orders(&self) -> u64 {
+        let orders = self.covered.first().map(|range| &range.topic);
+        let own = self.covered.iter().filter(|range| Some(&range.topic) == orders);
+        own.map(|range| range.end.saturating_sub(range.start).max(0).unsigned_abs()).sum()
     }
 
     /// Decides the verdict from the checks and from what is unproved.

@@ -14,6 +14,7 @@ use super::inspector::Inspector;
 use super::retry::Request;
 use super::{TopicPartition, blocking_call};
 use crate::clock::{self, Deadline};
+use crate::units::duration;
 
 /// How long to wait for a transaction whose writer died: the broker aborts it after its timeout, at the coordinator's
 /// next check, which comes every ten seconds.
@@ -32,9 +33,10 @@ pub enum EndOffset {
 
 /// Waits until partitions are stable up to given end offsets, that is until the transactions below them have ended.
 ///
-/// The caller polls it. It reports what it waits for, and gives up after a minute.
+/// The caller polls it. It reports what it waits for, and gives up after a minute or another given time.
 #[derive(Debug)]
 pub struct StableWait {
+    longest: Duration,
     bound: Deadline,
     quiet: Deadline,
     reported: bool,
@@ -42,16 +44,20 @@ pub struct StableWait {
 
 impl Default for StableWait {
     fn default() -> Self {
-        Self { bound: Deadline::after(HUNG_TRANSACTION), quiet: Deadline::after(QUIET), reported: false }
+        Self::up_to(HUNG_TRANSACTION)
     }
 }
 
 impl StableWait {
+    fn up_to(longest: Duration) -> Self {
+        Self { longest, bound: Deadline::after(longest), quiet: Deadline::after(QUIET), reported: false }
+    }
+
     /// Checks once; `true` when every partition is stable up to its end.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Unreachable`](super::ErrorKind) when a transaction below an end stays open for more than 60 s,
+    /// [`ErrorKind::Unreachable`](super::ErrorKind) when a transaction below an end stays open for too long,
     /// [`ErrorKind::OutOfRange`](super::ErrorKind) when a log now ends before the given end, or without an answer.
     pub fn check(
         &mut self,
@@ -70,7 +76,8 @@ impl StableWait {
             }
             self.quiet = Deadline::after(QUIET);
             if !std::mem::replace(&mut self.reported, true) {
-                report(&format!("waiting for a transaction on {topic_partition} to end (up to 60 s)"));
+                let longest = duration(self.longest);
+                report(&format!("waiting for a transaction on {topic_partition} to end (up to {longest})"));
             }
         }
         if self.bound.has_passed() {
@@ -253,7 +260,37 @@ impl Inspector {
         ends: &[i64],
         report: &mut dyn FnMut(&str),
     ) -> Result<(), Error> {
-        let mut wait = StableWait::default();
+        self.wait(StableWait::default(), partitions, ends, report)
+    }
+
+    /// As [`Inspector::wait_stable`], but at most for twice `--timeout`, and not longer than a minute; `false` if a
+    /// transaction is still open then.
+    ///
+    /// Twice, because the default is then a minute.
+    ///
+    /// # Errors
+    ///
+    /// As [`Inspector::wait_stable`], except for an open transaction.
+    pub fn become_stable(
+        &self,
+        partitions: &[TopicPartition],
+        ends: &[i64],
+        report: &mut dyn FnMut(&str),
+    ) -> Result<bool, Error> {
+        let longest = (2 * self.connection.timeout).min(HUNG_TRANSACTION);
+        match self.wait(StableWait::up_to(longest), partitions, ends, report) {
+            Err(error) if error.is_open_transaction() => Ok(false),
+            result => result.map(|()| true),
+        }
+    }
+
+    fn wait(
+        &self,
+        mut wait: StableWait,
+        partitions: &[TopicPartition],
+        ends: &[i64],
+        report: &mut dyn FnMut(&str),
+    ) -> Result<(), Error> {
         while !wait.check(self, partitions, ends, report)? {
             Error::check(&self.shutdown)?;
             clock::pause(Duration::from_millis(5));

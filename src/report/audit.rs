@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use super::audit_words::{
-    CheckOutcome, live, outcome, repeated, shown, topic_ranges, verdict_reason, verdict_word, witness_title,
+    CheckOutcome, live, outcome, repeated, shown, topic_ranges, uncommitted, verdict_reason, verdict_word,
+    witness_title,
 };
 use super::text_table::{Align, TextTable};
 use super::{Detail, tables_line};
@@ -40,8 +41,8 @@ fn write_report(out: &mut String, document: &AuditDocument, detail: Detail, file
     if let Some(live) = live(document) {
         writeln!(out, "{live}")?;
     }
-    if let Some(repeated) = repeated(document) {
-        writeln!(out, "{repeated}")?;
+    for remark in [uncommitted(document), repeated(document)].into_iter().flatten() {
+        writeln!(out, "{remark}")?;
     }
     write_unproved(out, &document.unproved, detail, files)?;
     writeln!(out, "Verdict: {}: {}", verdict_word(document.verdict), verdict_reason(document))

@@ -2,7 +2,7 @@
 
 use quick_junit::{NonSuccessKind, Report, SerializeError, TestCase, TestCaseStatus, TestSuite};
 
-use super::audit_words::{judged, shown, witness_title};
+use super::audit_words::{judged, shown, uncommitted, witness_title};
 use crate::audit::{AuditDocument, CheckResult, Subject};
 use crate::printable::{line, printable};
 use crate::units::counted;
@@ -30,7 +30,8 @@ pub fn audit_junit(document: &AuditDocument) -> Result<String, SerializeError> {
     for (name, value) in &document.options {
         suite.add_property((line(name).as_ref(), line(value).as_ref()));
     }
-    suite.set_system_out(judged(document));
+    let remarks = [Some(judged(document)), uncommitted(document)];
+    suite.set_system_out(remarks.into_iter().flatten().collect::<Vec<_>>().join("\n"));
     let mut report = Report::new("foodstream audit");
     report.add_test_suite(suite);
     report.to_string()

@@ -17,6 +17,15 @@ fn summary(document: &AuditDocument) -> String {
 }
 
 #[test]
+fn what_is_not_committed_is_in_the_text_and_in_junit() {
+    let mut document = sample("audit-service");
+    document.uncommitted = 20;
+    let words = "Not committed: 20 offsets of the orders, about which nothing is claimed";
+    assert!(audit_report(&document, Detail::Summary, &[]).contains(words));
+    assert!(audit_junit(&document).expect("XML").contains(words));
+}
+
+#[test]
 fn clean_audit_ends_with_its_verdict() {
     let text = summary(&sample("audit"));
     assert!(text.lines().count() <= 20, "{text}");

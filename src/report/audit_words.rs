@@ -114,6 +114,14 @@ pub(super) fn live(document: &AuditDocument) -> Option<&'static str> {
     document.live.then_some(words)
 }
 
+/// What is not judged because the group had not committed it; `None` if it had committed everything.
+pub(super) fn uncommitted(document: &AuditDocument) -> Option<String> {
+    let offsets = counted(document.uncommitted, "offset");
+    let [order, _] = nouns(document.subject);
+    (document.uncommitted > 0)
+        .then(|| format!("Not committed: {offsets} of the {order}s, about which nothing is claimed"))
+}
+
 /// `10,000 offsets of order-events, 25,102 of inventory-events`, in the order of the document.
 pub(super) fn topic_ranges(covered: &[CoveredRange]) -> String {
     let mut topics: Vec<&str> = Vec::new();

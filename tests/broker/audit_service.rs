@@ -273,6 +273,7 @@ fn uncommitted(env: &TestEnv) {
     let document = env.run(&audit(env, "")).expect(3).document();
     assert_eq!((violated(&document), &document["verdict"]), (vec![], &json!("unproved")));
     assert_eq!((&document["orders"], checked(&document, "no-line-lost")), (&json!(2), 3));
+    assert_eq!(document["uncommitted"], 2);
     let unproved = document["unproved"].as_array().expect("sentences");
     assert!(
         unproved.len() == 1 && unproved[0].as_str().is_some_and(|text| text.starts_with("4 events ")),
@@ -371,6 +372,12 @@ fn refused(env: &TestEnv) {
         document["unproved"][0].as_str().is_some_and(|text| text.contains("has committed no offsets")),
         "{document}"
     );
+    // A client may commit the position at which it began.
+    put_orders(env, ORDERS);
+    env.set_offsets("alice", "order-events", &[(0, 0)]);
+    let document = env.run(&audit(env, "")).expect(3).document();
+    assert_eq!((&document["verdict"], &document["uncommitted"]), (&json!("unproved"), &json!(4)));
+    assert!(document["unproved"].to_string().contains("none of what is there"), "{document}");
     // Without the prefix that the user forgot.
     let short = env.run("audit --decisions stock --group g").expect(7);
     // The topic of another test may be named.

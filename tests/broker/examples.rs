@@ -183,13 +183,17 @@ fn until_live(env: &TestEnv, args: &[String], started: &mut Started) {
     });
 }
 
-/// What the examples of `audit` judge: a service that has read no order yet, and two chains.
+/// What the examples of `audit` judge: a service that has decided the first order, and two chains.
 fn other_programs(env: &TestEnv) {
     env.create_topic("order-events", 6, &[]);
     for topic in ["stock", "payments", "receipts", "clicks", "sessions"] {
         env.create_topic(topic, 1, &[]);
     }
-    env.set_offsets("alice", "order-events", &[(0, 0)]);
+    let order = br#"{"event_type":"OrderPlaced","order_id":"a","user_id":"u","restaurant_id":"r","items":[{"item_id":"x","quantity":1,"price":2.5}],"total_amount":2.5,"status":"placed","timestamp":"2026-11-22T12:00:00.000Z"}"#;
+    env.put("order-events", &[(0, Some(b"r"), Some(order))]);
+    let event = br#"{"event_type":"InventoryEvent","order_id":"a","item_id":"x","quantity":1,"action":"reserve"}"#;
+    env.put("stock", &[(0, Some(b"r"), Some(event))]);
+    env.set_offsets("alice", "order-events", &[(0, 1)]);
     let record = |value: &'static [u8]| (0, Some(&b"user_1"[..]), Some(value));
     env.put("payments", &[record(br#"{"payment_id":1}"#)]);
     env.put("receipts", &[record(br#"{"payment_id":1}"#)]);

@@ -1,19 +1,13 @@
 //! A topic of a service or a chain with frozen ends: which offsets are read, which are judged, and what is missing.
 
-use std::time::Duration;
-
 use crate::audit::{CoveredRange, Place};
-use crate::clock::Deadline;
 use crate::commands::Context;
 use crate::commands::audit::watched_scan::WatchedTopic;
 use crate::exit::{Code, Failure};
-use crate::kafka::{EndOffset, Inspector, OffsetRange, Operation, StableWait, TopicPartition};
+use crate::kafka::{EndOffset, Inspector, OffsetRange, Operation, TopicPartition};
 use crate::lag::Isolation;
 use crate::state::TopicId;
-use crate::units::{counted, duration};
-
-/// The longest wait for open transactions. Shorter than that of [`StableWait`], which ends with an error.
-const MAX_WAIT: Duration = Duration::from_secs(55);
+use crate::units::counted;
 
 /// The lists are in the order of the partitions, which is that of their numbers.
 #[derive(Debug)]
@@ -56,28 +50,12 @@ impl FrozenTopic {
     }
 
     /// Sets the ends to the current ones. With `read_committed` it waits until the transactions below them have ended,
-    /// at most for `--timeout`; where one is still open then, its start is the end.
+    /// at most for twice `--timeout` or a minute; where one is still open then, its start is the end.
     pub fn end_now(&mut self, context: &Context, inspector: &Inspector, isolation: Isolation) -> Result<(), Failure> {
         self.ends = inspector.ends(&self.partitions, EndOffset::HighWatermark)?;
         if isolation == Isolation::ReadCommitted {
-            let longest = context.common.connection.timeout.min(MAX_WAIT);
-            let (deadline, mut wait) = (Deadline::after(longest), StableWait::default());
-            let topic = self.topic();
-            let mut report = |_: &str| {
-                let longest = duration(longest);
-                context.console.note(&format!("waiting for transactions on {topic} to end (up to {longest})"));
-            };
-            let is_stable = loop {
-                if wait.check(inspector, &self.partitions, &self.ends, &mut report)? {
-                    break true;
-                }
-                if deadline.has_passed() {
-                    break false;
-                }
-                context.shutdown.check()?;
-                context.shutdown.pause(Duration::from_millis(5));
-            };
-            if !is_stable {
+            let mut note = |text: &str| context.console.note(text);
+            if !inspector.become_stable(&self.partitions, &self.ends, &mut note)? {
                 self.end_at_open_transactions(inspector)?;
             }
         }
@@ -136,6 +114,13 @@ impl FrozenTopic {
     /// The number of offsets to read.
     pub fn offsets(&self) -> u64 {
         offsets_between(&self.starts, &self.ends)
+    }
+
+    /// The number of offsets that the group has not committed.
+    pub fn uncommitted(&self) -> u64 {
+        let bounds = self.starts.iter().zip(&self.ends).zip(&self.required);
+        let left = bounds.map(|((start, end), required)| end - required.unwrap_or(0).max(*start));
+        left.map(|offsets| u64::try_from(offsets).unwrap_or(0)).sum()
     }
 
     /// Whether these positions are the ends.
@@ -218,6 +203,13 @@ mod tests {
             topic.gaps("orders"),
             ["orders were not read after the start of an open transaction on t/0 and 1 partition more"]
         );
+    }
+
+    #[test]
+    fn what_is_not_committed_is_counted() {
+        let mut topic = FrozenTopic::of("t", &[(2, 9), (0, 5), (3, 4), (0, 5)], false);
+        topic.required = vec![Some(7), None, Some(1), Some(8)];
+        assert_eq!(topic.uncommitted(), 2 + 5 + 1);
     }
 
     #[test]

@@ -39,6 +39,10 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
         document.unproved.push("stopped before everything was judged".to_owned());
         document.judge();
     }
+    if document.unproved.is_empty() && document.uncommitted > 0 && document.covered_orders() == 0 {
+        document.unproved.push("the group has committed none of what is there: nothing is claimed to be done".to_owned());
+        document.judge();
+    }
     if let Some(html) = html {
         html.finish(&report::html::audit_page(&document, &page_facts(context, settings, &document)))?;
     }

@@ -9,7 +9,7 @@ use crate::audit::{AuditDocument, AuditVerdict, CheckResult, CoveredRange, Recor
 use crate::domain::EventTime;
 use crate::printable::line;
 use crate::report::audit_words::{
-    CheckOutcome, holding, live, nouns, outcome, repeated, shown, topic_ranges, verdict_reason,
+    CheckOutcome, holding, live, nouns, outcome, repeated, shown, topic_ranges, uncommitted, verdict_reason,
 };
 use crate::report::printable;
 use crate::units::counted;
@@ -26,7 +26,7 @@ pub(super) fn page(document: &AuditDocument, facts: &CommandFacts) -> Page {
         tone,
         word,
         sentence: sentence(document),
-        story: live(document).map(|live| format!("{live}.")).unwrap_or_default(),
+        story: remarks([live(document).map(str::to_owned), uncommitted(document)]),
         warning: None,
         first: unproved_list(document),
         picture: Html::default(),
@@ -45,6 +45,11 @@ pub(super) fn page(document: &AuditDocument, facts: &CommandFacts) -> Page {
         .collect(),
         version: format::cut(&printable(&facts.version)),
     }
+}
+
+/// Sentences from those that apply.
+fn remarks(remarks: [Option<String>; 2]) -> String {
+    remarks.into_iter().flatten().map(|remark| format!("{remark}.")).collect::<Vec<_>>().join(" ")
 }
 
 /// The tone and the word of a verdict.

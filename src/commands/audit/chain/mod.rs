@@ -57,6 +57,7 @@ pub(super) fn audit(
     document.repeated_orders = result.repeated_inputs;
     document.group.clone_from(&chain.group);
     document.live = frozen.live;
+    document.uncommitted = chain.group.as_ref().map_or(0, |_| frozen.inputs.uncommitted());
     document.covered = frozen.inputs.covered(&inputs.positions);
     document.covered.extend(frozen.outputs.covered(&outputs.positions));
     let claims = claims(result, &unmatched, inputs.records + outputs.records);

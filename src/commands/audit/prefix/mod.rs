@@ -133,6 +133,13 @@ impl Frozen<'_> {
         0..self.committed.len()
     }
 
+    /// The number of offsets of the orders that the group had not committed.
+    fn uncommitted(&self) -> u64 {
+        let bounds = self.orders.starts.iter().zip(&self.orders.ends).zip(&self.committed);
+        let left = bounds.map(|((start, end), committed)| end - committed.unwrap_or(0).max(*start));
+        left.map(|offsets| u64::try_from(offsets).unwrap_or(0)).sum()
+    }
+
     /// The offsets of a topic's partition at which digests are compared.
     fn marks(&self, topic: PrefixTopic, partition: usize) -> Vec<i64> {
         let name = self.topics.name(topic);
@@ -185,7 +192,7 @@ pub(super) fn audit(
     let repeated = evidence::repeated(of_threads)?;
     let evidence = evidence::collect(&frozen, &plans, &readings, &later, was_stopped)?;
     let document = result::document(&frozen, &plans, &readings, findings, evidence, was_stopped)?;
-    Ok(AuditDocument { live: is_live, repeated_orders: repeated, ..document })
+    Ok(AuditDocument { live: is_live, repeated_orders: repeated, uncommitted: frozen.uncommitted(), ..document })
 }
 
 /// The group's offsets after the outputs were read, if these are still the same topics.

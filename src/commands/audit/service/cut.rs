@@ -68,12 +68,6 @@ impl Cut {
         Watch::new(context, inspector, vec![self.orders.watched(), self.events.watched()])
     }
 
-    /// How many offsets the group has not committed.
-    pub fn uncommitted(&self) -> u64 {
-        let left = self.orders.ranges().into_iter().zip(&self.orders.required);
-        left.map(|(range, committed)| (range.end - range.start.max(committed.unwrap_or(0))).max(0).unsigned_abs()).sum()
-    }
-
     /// The reason why less is proved, if the group was set back in the meantime.
     pub fn set_back(&self, context: &Context, inspector: &Inspector) -> Result<Option<String>, Failure> {
         let FrozenTopic { partitions, required, .. } = &self.orders;

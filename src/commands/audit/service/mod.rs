@@ -66,14 +66,7 @@ pub(super) fn audit(
     }
     document.covered = cut.orders.covered(&scanned.orders);
     document.covered.extend(cut.events.covered(&scanned.events));
-    let left = cut.uncommitted();
-    // A service that is running will decide them.
-    if left > 0 && !document.live {
-        let offsets = counted(left, "offset");
-        context.console.note(&format!(
-            "the service has not committed the last {offsets} of the orders: nothing is claimed about them"
-        ));
-    }
+    document.uncommitted = cut.orders.uncommitted();
 
     let (matcher, order, all_compared) = compare(context, scanned.sorters, whole, field.is_some(), settings, memory)?;
     if !all_compared {

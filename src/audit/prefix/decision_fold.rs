@@ -177,7 +177,11 @@ impl DecisionFold {
                 let summary = format!(
                     "the decision about order {partition}/{source} line {line} comes after the one about order {partition}/{last_source} line {last_line}"
                 );
+                let places = [(source, line), (last_source, last_line)]
+                    .map(|(source, line)| format!("order {partition}/{source} line {line}"));
+                let [earlier, later] = places;
                 Finding::new(Anomaly::NonMonotonic, summary)
+                    .values(format!("{earlier} before {later}"), format!("{earlier} after {later}"))
                     .record("order", PrefixTopic::Orders, partition, source)
                     .record("later order", PrefixTopic::Orders, partition, last_source)
                     .record("its decision", PrefixTopic::Decisions, partition, last_offset)
@@ -205,10 +209,13 @@ impl DecisionFold {
         let taken = if decision.action == Action::Reserve { i128::from(decision.quantity) } else { 0 };
         let computed = on_hand + i128::from(decision.restocked) - taken;
         let partition = self.bounds.partition;
-        let finding = |summary: String| {
-            let finding = Finding::new(Anomaly::WrongValue, summary)
-                .values(format!("{computed} on hand"), stated.map(|stated| format!("{stated} on hand")))
-                .record("order", PrefixTopic::Orders, decision.source.partition, decision.source.offset);
+        let finding = |summary: String, expected: String, seen: String| {
+            let finding = Finding::new(Anomaly::WrongValue, summary).values(expected, seen).record(
+                "order",
+                PrefixTopic::Orders,
+                decision.source.partition,
+                decision.source.offset,
+            );
             let earlier = before.offset.into_iter();
             earlier
                 .fold(finding, |finding, offset| {
@@ -219,16 +226,25 @@ impl DecisionFold {
         let about = || format!("{} of {}", printable(&decision.item_id), printable(&decision.restaurant_id));
         if computed < 0 {
             findings.violated(Check::StockNeverNegative, || {
-                finding(format!("{taken} units of {} are reserved, but {} are on hand", about(), computed + taken))
+                let most = computed + taken;
+                finding(
+                    format!("{taken} units of {} are reserved, but {most} are on hand", about()),
+                    format!("at most {most} reserved"),
+                    format!("{taken} reserved"),
+                )
             });
         }
         if stated != Some(computed) {
             findings.violated(Check::StockBalances, || {
-                finding(format!(
-                    "of {}, {on_hand} units before, {} restocked and {taken} reserved do not give the level after it",
-                    about(),
-                    decision.restocked
-                ))
+                let restocked = decision.restocked;
+                finding(
+                    format!(
+                        "of {}, {on_hand} units before, {restocked} restocked and {taken} reserved do not give the level after it",
+                        about()
+                    ),
+                    format!("{computed} on hand"),
+                    level_words(stated),
+                )
             });
         }
     }
@@ -245,8 +261,16 @@ impl DecisionFold {
                 Anomaly::WrongValue,
                 "stock is unlimited, but the decision has a level or a restock".to_owned(),
             )
+            .values(
+                "no level and no restock".to_owned(),
+                format!("{}, {} restocked", level_words(decision.on_hand.map(i128::from)), decision.restocked),
+            )
             .record("order", PrefixTopic::Orders, decision.source.partition, decision.source.offset)
             .record("decision", PrefixTopic::Decisions, partition, offset)
         });
     }
+}
+
+fn level_words(on_hand: Option<i128>) -> String {
+    on_hand.map_or_else(|| "no level".to_owned(), |units| format!("{units} on hand"))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::audit::check::{Anomaly, Check};
+use crate::audit::document::{RecordState, Witness, WitnessRecord};
 
 /// A topic of the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,13 +27,14 @@ pub struct Finding {
     pub anomaly: Anomaly,
     /// What happened, in one sentence without a full stop. Foreign text in it is escaped.
     pub summary: String,
-    /// What the rule gives.
+    /// What the rule gives, where it cannot be recomputed.
     pub expected: Option<String>,
-    /// What was read.
+    /// What was read, if it is not the value of the last record.
     pub seen: Option<String>,
     /// The order and line that it is about, whose decision can be recomputed.
     pub about: Option<(i32, i64, u32)>,
-    /// Role, topic, partition and offset of its records.
+    /// Role, topic, partition and offset of its records. The last one is what the rule forbids, unless something is
+    /// missing.
     pub records: Vec<(&'static str, PrefixTopic, i32, i64)>,
 }
 
@@ -50,6 +52,13 @@ impl Finding {
         self
     }
 
+    /// With what the rule gives. What was read is the value of the last record.
+    #[must_use]
+    pub fn expects(mut self, expected: impl Into<String>) -> Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
     /// With a further record. One without an offset is left out.
     #[must_use]
     pub fn record(
@@ -63,6 +72,37 @@ impl Finding {
         self.records.extend(offset.map(|offset| (role, topic, partition, offset)));
         self
     }
+
+    /// The evidence, with its records as they were read again. `recomputed` is the decision that it is about.
+    #[must_use]
+    pub fn witness(&self, records: Vec<WitnessRecord>, recomputed: Option<String>) -> Witness {
+        let is_missing = matches!(self.anomaly, Anomaly::LostWrite | Anomaly::TornTransaction);
+        let last = records.last().filter(|_| !is_missing);
+        let mut expected = recomputed.or_else(|| self.expected.clone());
+        let mut seen = self.seen.clone().or_else(|| last.map(content));
+        // The value may be right, and the key another.
+        if let Some((order, last)) = records.first().zip(last)
+            && self.about.is_some()
+            && expected == seen
+            && order.key != last.key
+        {
+            (expected, seen) = (Some(key(order)), Some(key(last)));
+        }
+        Witness { anomaly: self.anomaly, summary: self.summary.clone(), expected, seen, records }
+    }
+}
+
+/// What a record has, in words where it has no value.
+fn content(record: &WitnessRecord) -> String {
+    match (&record.value, record.state) {
+        (Some(value), _) => value.clone(),
+        (None, RecordState::Unknown) => "a record that could not be read again".to_owned(),
+        (None, _) => "a record without a value".to_owned(),
+    }
+}
+
+fn key(record: &WitnessRecord) -> String {
+    record.key.as_ref().map_or_else(|| "no key".to_owned(), |key| format!("key {key}"))
 }
 
 /// The counts and the first violations of each check.
@@ -142,6 +182,43 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn record(role: &str, key: Option<&str>, value: Option<&str>) -> WitnessRecord {
+        WitnessRecord {
+            role: role.to_owned(),
+            topic: "t".to_owned(),
+            partition: 0,
+            offset: 7,
+            timestamp: None,
+            state: RecordState::Committed,
+            key: key.map(str::to_owned),
+            value: value.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_last_record_is_what_was_seen() {
+        let values = |finding: &Finding, records: &[WitnessRecord], recomputed: Option<&str>| {
+            let witness = finding.witness(records.to_vec(), recomputed.map(str::to_owned));
+            (witness.expected, witness.seen)
+        };
+        let some = |text: &str| Some(text.to_owned());
+        let mut finding = Finding::new(Anomaly::WrongValue, "x".to_owned()).expects("words");
+        let order = record("order", Some("k"), Some("order"));
+        let [decision, other] = [Some("k"), Some("other")].map(|key| record("decision", key, Some("decision")));
+        assert_eq!(values(&finding, &[], None), (some("words"), None));
+        assert_eq!(values(&finding, &[order.clone(), decision.clone()], None), (some("words"), some("decision")));
+        let empty = record("decision", None, None);
+        assert_eq!(values(&finding, &[order.clone(), empty.clone()], None).1, some("a record without a value"));
+        let gone = WitnessRecord { state: RecordState::Unknown, ..empty };
+        assert_eq!(values(&finding, &[gone], None).1, some("a record that could not be read again"));
+        finding.about = Some((0, 7, 0));
+        assert_eq!(values(&finding, &[order.clone(), decision.clone()], Some("r")), (some("r"), some("decision")));
+        let differing = (some("key k"), some("key other"));
+        assert_eq!(values(&finding, &[order.clone(), other], Some("decision")), differing, "another key");
+        finding.anomaly = Anomaly::LostWrite;
+        assert_eq!(values(&finding, &[order, decision], Some("r")), (some("r"), None), "nothing was there");
+    }
 
     #[test]
     fn the_first_violations_are_kept_and_all_are_counted() {

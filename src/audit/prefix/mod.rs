@@ -6,6 +6,7 @@ mod dead_letter;
 mod decision_fold;
 mod digest_marks;
 mod evidence;
+mod evidence_judge;
 mod findings;
 mod hashes;
 mod ledger_fold;
@@ -18,7 +19,8 @@ mod tests;
 
 pub use dead_letter::DeadLetterHeaders;
 pub use decision_fold::{Actual, DecisionFold};
-pub use evidence::{Claims, EvidenceJudge, SkippedRecord, decision_entry, expected_entry, letter_entry};
+pub use evidence::{Claims, decision_entry, expected_entry, letter_entry};
+pub use evidence_judge::{EvidenceJudge, SkippedRecord};
 pub use findings::{Finding, Findings, PrefixTopic};
 pub use ledger_fold::LedgerFold;
 pub use letter_fold::LetterFold;

@@ -194,6 +194,9 @@ fn judge(logs: &Logs) -> Findings {
     if let Some(expected) = &orders.at_position {
         ledger.compare(PARTITION, expected, &settings(), &mut findings);
     }
+    for finding in findings.by_check().flat_map(|(_, found)| &found.first) {
+        assert_ne!(finding.expected, finding.seen, "{finding:?}");
+    }
     findings
 }
 

@@ -57,6 +57,26 @@ pub fn violated(document: &Value) -> BTreeSet<String> {
     found.map(|check| check["name"].as_str().expect("a name").to_owned()).collect()
 }
 
+/// Evidence that does not say what was expected or seen, or that has no record.
+fn poor_evidence(document: &Value) -> Option<String> {
+    let checks = document["checks"].as_array().expect("checks").iter();
+    let mut evidence = checks.map(|check| (&check["name"], &check["first"])).filter(|(_, first)| !first.is_null());
+    let is_poor = |name: &Value, first: &Value| {
+        let records = first["records"].as_array().expect("records");
+        let is_lost = ["lost_write", "torn_transaction"].iter().any(|anomaly| first["anomaly"] == *anomaly);
+        let is_open = records.iter().all(|record| record["state"] == "open");
+        // There may be no position record, or no offset.
+        name != "position-equals-offset"
+            && (records.is_empty()
+                || first["expected"].is_null()
+                || first["seen"].is_null() != is_lost
+                || first["expected"] == first["seen"]
+                || is_open != (name == "no-hanging-transaction")
+                || records.iter().any(|record| record["state"] == "unknown"))
+    };
+    evidence.find(|(name, first)| is_poor(name, first)).map(|(name, first)| format!("evidence of {name}: {first:#}"))
+}
+
 /// Compares what the table, the command and the independent checker say about a damage.
 fn problem(env: &TestEnv, good: &Logs, number: usize, damage: &Damage) -> Option<String> {
     let mut logs = good.clone();
@@ -71,6 +91,9 @@ fn problem(env: &TestEnv, good: &Logs, number: usize, damage: &Damage) -> Option
     let verdict = if expected.is_empty() { ("clean", 0) } else { ("violated", 3) };
     if (document["verdict"].as_str(), run.code()) != (Some(verdict.0), verdict.1) {
         return Some(format!("{}: exit {}, {}\n{document:#}", damage.name, run.code(), document["verdict"]));
+    }
+    if let Some(evidence) = poor_evidence(&document) {
+        return Some(format!("{}: {evidence}", damage.name));
     }
     (names != expected || found != expected).then(|| {
         let shown = |other: &BTreeSet<String>| {

@@ -1,9 +1,11 @@
 //! Fold over the ledger of one partition, and its comparison with the recomputed stock.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde_json::Value;
 
+use super::digest_marks::DigestMarks;
 use super::findings::{Finding, Findings, PrefixTopic};
 use super::log_record::LogRecord;
 use super::order_fold::LedgerState;
@@ -11,7 +13,7 @@ use crate::audit::check::{Anomaly, Check};
 use crate::audit::document::shown_bytes;
 use crate::inventory::{OpeningStock, StockSettings};
 use crate::printable::printable;
-use crate::state::{Position, PositionKey};
+use crate::state::{Digest, Position, PositionKey};
 
 /// The last record of each key.
 #[derive(Debug, Clone, Default)]
@@ -19,12 +21,73 @@ pub struct LedgerFold {
     items: BTreeMap<Box<[u8]>, ItemRecord>,
     /// The position record and its offset.
     position: Option<(Position, i64)>,
+    /// The positions before it that the log still has, in the order of their offsets.
+    older: Thinned,
     /// Offset and error of a position record that cannot be read.
     unreadable: Option<(i64, String)>,
 }
 
 /// Value and offset of an item's record.
 type ItemRecord = (Box<[u8]>, i64);
+
+/// The most older positions that are kept.
+const MOST_OLDER: usize = 4_096;
+
+/// What a position record says about the orders before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct OrdersBefore {
+    next_offset: i64,
+    digest: Digest,
+    /// The offset of the record.
+    record: i64,
+}
+
+impl OrdersBefore {
+    const fn of(position: &Position, record: i64) -> Self {
+        Self { next_offset: position.next_offset, digest: position.digest, record }
+    }
+}
+
+/// Positions, of which every second is left out, and then every fourth and so on, when there are too many.
+#[derive(Debug, Clone, Default)]
+struct Thinned {
+    kept: Vec<OrdersBefore>,
+    /// How many are left out after each that is kept, and how many are still to be left out.
+    gap: u64,
+    left: u64,
+}
+
+impl Thinned {
+    fn push(&mut self, position: OrdersBefore) {
+        if self.left > 0 {
+            self.left -= 1;
+            return;
+        }
+        if self.kept.len() == MOST_OLDER {
+            let mut index = 0;
+            self.kept.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.gap = self.gap * 2 + 1;
+        }
+        self.kept.push(position);
+        self.left = self.gap;
+    }
+}
+
+/// Orders that are not those that were decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedOrders {
+    /// Their offsets.
+    pub range: Range<i64>,
+    /// Their digest when they were decided.
+    pub expected: Digest,
+    /// Their digest now.
+    pub found: Digest,
+    /// The offsets of the position records at their start, unless it is the log's, and at their end.
+    pub records: (Option<i64>, i64),
+}
 
 impl LedgerFold {
     /// Adds the next record.
@@ -33,6 +96,7 @@ impl LedgerFold {
         let Some(key) = record.key else { return };
         if PositionKey::decode(key) == Some(PositionKey::Ledger) {
             self.unreadable = None;
+            let before = self.position.take();
             self.position = record.value.and_then(|value| match Position::decode(value) {
                 Ok(position) => Some((position, record.offset)),
                 Err(error) => {
@@ -40,6 +104,7 @@ impl LedgerFold {
                     None
                 }
             });
+            self.keep(before);
             return;
         }
         match (record.value, self.items.get_mut(key)) {
@@ -47,6 +112,47 @@ impl LedgerFold {
             (Some(value), None) => drop(self.items.insert(key.into(), (value.into(), record.offset))),
             (None, _) => drop(self.items.remove(key)),
         }
+    }
+
+    /// Keeps the position before the last one, if both are about the same records.
+    fn keep(&mut self, before: Option<(Position, i64)>) {
+        let continues = |(before, _): &(Position, i64), (now, _): &(Position, i64)| {
+            // An older version kept no digest.
+            before.counts.contains_key("records")
+                && (before.log_start, &before.topic_id) == (now.log_start, &now.topic_id)
+                && before.next_offset < now.next_offset
+        };
+        match before.zip(self.position.as_ref()) {
+            Some((before, now)) if continues(&before, now) => self.older.push(OrdersBefore::of(&before.0, before.1)),
+            _ => self.older = Thinned::default(),
+        }
+    }
+
+    /// The offsets of the orders up to which the log still has position records, in their order.
+    pub fn older_offsets(&self) -> impl Iterator<Item = i64> {
+        self.older.kept.iter().map(|older| older.next_offset)
+    }
+
+    /// The smallest range of orders whose digest is not the one that they had when they were decided.
+    ///
+    /// It begins at the last position up to which all orders are the same.
+    #[must_use]
+    pub fn changed_orders(&self, marks: &DigestMarks) -> Option<ChangedOrders> {
+        let (position, record) = self.position.as_ref()?;
+        let digest = |end: i64| marks.between(position.log_start, end).map(|(digest, _)| digest);
+        let positions = self.older.kept.iter().copied().chain([OrdersBefore::of(position, *record)]);
+        let known: Vec<(OrdersBefore, Digest)> =
+            positions.filter_map(|position| Some((position, digest(position.next_offset)?))).collect();
+        let same = known.iter().rposition(|(position, now)| position.digest == *now);
+        let (end, now) = known.get(same.map_or(0, |index| index + 1))?;
+        let start = same.map(|index| known[index].0);
+        let before = start.map_or_else(Digest::default, |start| start.digest);
+        Some(ChangedOrders {
+            range: start.map_or(position.log_start, |start| start.next_offset)..end.next_offset,
+            expected: end.digest.since(before),
+            found: now.since(before),
+            records: (start.map(|start| start.record), end.record),
+        })
     }
 
     /// The last position record.
@@ -112,12 +218,9 @@ impl LedgerFold {
             findings.checked(Check::LedgerAgrees, 1);
             findings.violated(Check::LedgerAgrees, || {
                 let summary = format!("the ledger has stock of {}, which no order names", item(key));
-                Finding::new(Anomaly::InventedWrite, summary).values(None, shown_bytes(actual)).record(
-                    "ledger",
-                    PrefixTopic::Ledger,
-                    partition,
-                    *offset,
-                )
+                Finding::new(Anomaly::InventedWrite, summary)
+                    .values("nothing: no order names the item".to_owned(), shown_bytes(actual))
+                    .record("ledger", PrefixTopic::Ledger, partition, *offset)
             });
         }
     }
@@ -145,5 +248,71 @@ fn item(key: &[u8]) -> String {
     match serde_json::from_slice::<(String, String)>(key) {
         Ok((restaurant, item)) => format!("{} of {}", printable(&item), printable(&restaurant)),
         Err(_) => shown_bytes(key),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn digest_of(offsets: Range<i64>, changed: i64) -> Digest {
+        let mut digest = Digest::default();
+        offsets.for_each(|offset| digest.add(offset, None, Some(if offset == changed { b"y" } else { b"x" })));
+        digest
+    }
+
+    /// A fold over a ledger with a position after each of these numbers of orders, from the log start 2 on.
+    fn ledger(ends: impl IntoIterator<Item = i64>) -> LedgerFold {
+        let mut fold = LedgerFold::default();
+        let key = PositionKey::Ledger.encode();
+        for (offset, next_offset) in (100..).zip(ends) {
+            let value = serde_json::json!({
+                "next_offset": next_offset, "log_start": 2, "group": "g", "counts": {"records": next_offset - 2},
+                "digest": digest_of(2..next_offset, -1).to_string(),
+            });
+            let value = value.to_string();
+            fold.record(LogRecord { offset, timestamp: None, key: Some(&key), value: Some(value.as_bytes()) });
+        }
+        fold
+    }
+
+    /// What is found after one order was changed.
+    fn changed(fold: &LedgerFold, changed: i64) -> Option<ChangedOrders> {
+        let position = fold.position().expect("a position");
+        let (start, end) = (position.log_start, position.next_offset);
+        let mut marks = DigestMarks::new(fold.older_offsets().chain([start, end]).collect());
+        for offset in start..end {
+            marks.add(offset, None, Some(if offset == changed { b"y" } else { b"x" }));
+        }
+        marks.reached(end);
+        fold.changed_orders(&marks)
+    }
+
+    #[test]
+    fn a_changed_order_is_between_two_positions() {
+        let fold = ledger([5, 9, 20, 30]);
+        let found = |at: i64| changed(&fold, at).map(|changed| (changed.range, changed.records));
+        assert_eq!(found(-1), None);
+        assert_eq!(found(2), Some((2..5, (None, 100))));
+        assert_eq!(found(8), Some((5..9, (Some(100), 101))));
+        assert_eq!(found(29), Some((20..30, (Some(102), 103))));
+        let last = changed(&fold, 29).expect("changed");
+        assert_eq!((last.expected, last.found), (digest_of(20..30, -1), digest_of(20..30, 29)));
+        // Compaction has removed the others.
+        let compacted = ledger([20, 30]);
+        assert_eq!(changed(&compacted, 8).map(|changed| changed.range), Some(2..20));
+        // The group began again.
+        assert_eq!(changed(&ledger([20, 5, 30]), 8).map(|changed| changed.range), Some(5..30));
+    }
+
+    #[test]
+    fn many_positions_are_thinned_evenly() {
+        let mut thinned = Thinned::default();
+        for next_offset in (0..).take(MOST_OLDER * 3) {
+            thinned.push(OrdersBefore { next_offset, digest: Digest::default(), record: next_offset });
+        }
+        let kept: Vec<i64> = thinned.kept.iter().map(|older| older.next_offset).collect();
+        assert!(kept.len() <= MOST_OLDER && kept.len() > MOST_OLDER / 2, "{}", kept.len());
+        assert!(kept.windows(2).all(|pair| pair[1] - pair[0] == 4), "{kept:?}");
     }
 }

@@ -22,8 +22,8 @@ fn log_record<'a>(record: &ScanRecord<'a>) -> LogRecord<'a> {
 #[derive(Debug)]
 pub(super) enum ChangelogFold {
     Ledger(Box<LedgerFold>),
-    /// The last position record of each analytics group and source partition.
-    State(BTreeMap<(String, String, i32), Position>),
+    /// The last position record of each analytics group and source partition, with its offset.
+    State(BTreeMap<(String, String, i32), (Position, i64)>),
 }
 
 impl RangeFold<()> for ChangelogFold {
@@ -38,7 +38,7 @@ impl RangeFold<()> for ChangelogFold {
                 // A position that this version cannot read proves nothing.
                 let position = record.value.and_then(|value| Position::decode(value).ok());
                 match position {
-                    Some(position) => drop(positions.insert((group, topic, partition), position)),
+                    Some(position) => drop(positions.insert((group, topic, partition), (position, record.offset))),
                     None => drop(positions.remove(&(group, topic, partition))),
                 }
             }

@@ -5,6 +5,7 @@ mod folds;
 mod readings;
 mod result;
 mod topics;
+mod witnesses;
 
 use std::time::Duration;
 
@@ -33,8 +34,16 @@ const ORDER_IDS: u64 = 32_000_000;
 /// How long the end of a log may be behind what was read of it. A follower fetches at least twice a second.
 const LATE_END: Duration = Duration::from_secs(1);
 
-/// The position records of analytics groups: group, source topic, source partition and position.
-type ReaderPositions = Vec<(String, String, i32, Position)>;
+/// A position record of an analytics group.
+struct ReaderPosition {
+    pub group: String,
+    /// Source topic and partition.
+    pub topic: String,
+    pub partition: i32,
+    pub position: Position,
+    /// Partition and offset of the record.
+    pub record: (i32, i64),
+}
 
 /// What is known before the orders and the outputs are read.
 struct Frozen<'a> {
@@ -51,7 +60,7 @@ struct Frozen<'a> {
     pub dead_letters: TopicOffsets,
     pub ledger_offsets: TopicOffsets,
     pub ledgers: Vec<LedgerFold>,
-    pub readers: ReaderPositions,
+    pub readers: Vec<ReaderPosition>,
     /// The settings that most ledgers have.
     pub stock: Option<StockSettings>,
 }
@@ -117,7 +126,7 @@ impl Frozen<'_> {
             .iter()
             .zip(orders)
             .any(|(committed, end)| committed.is_some_and(|committed| committed > *end));
-        let is_behind = |(_, topic, partition, position): &(String, String, i32, Position)| {
+        let is_behind = |ReaderPosition { topic, partition, position, .. }: &ReaderPosition| {
             let ends = match self.source(topic) {
                 Some(PrefixTopic::Orders) => orders,
                 Some(_) => &self.decisions.ends,
@@ -144,15 +153,17 @@ impl Frozen<'_> {
     fn marks(&self, topic: PrefixTopic, partition: usize) -> Vec<i64> {
         let name = self.topics.name(topic);
         let is_own = |of: &i32| usize::try_from(*of).is_ok_and(|of| of == partition);
-        let readers = self.readers.iter().filter(|(_, topic, of, _)| topic == name && is_own(of));
-        let mut positions: Vec<&Position> = readers.map(|(.., position)| position).collect();
-        let mut ends = &self.decisions;
+        let readers = self.readers.iter().filter(|reader| reader.topic == name && is_own(&reader.partition));
+        let mut positions: Vec<&Position> = readers.map(|reader| &reader.position).collect();
+        let (mut ends, mut older) = (&self.decisions, None);
         if topic == PrefixTopic::Orders {
-            positions.extend(self.ledgers[partition].position());
-            ends = &self.orders;
+            let ledger = &self.ledgers[partition];
+            positions.extend(ledger.position());
+            (ends, older) = (&self.orders, Some(ledger.older_offsets()));
         }
         let range = ends.starts[partition]..=ends.ends[partition];
         let offsets = positions.into_iter().flat_map(|position| [position.log_start, position.next_offset]);
+        let offsets = offsets.chain(older.into_iter().flatten());
         offsets.filter(|offset| range.contains(offset)).collect()
     }
 }
@@ -241,15 +252,14 @@ fn freeze<'a>(
     let Scanned { folds, result, .. } = scan_folds(&watch, &group, &ranges, folds, || (), "changelog records read");
     result?;
     let (mut ledgers, mut readers) = (Vec::new(), Vec::new());
-    for fold in folds {
+    for (range, fold) in ranges.iter().zip(folds) {
         match fold {
             ChangelogFold::Ledger(ledger) => ledgers.push(*ledger),
             ChangelogFold::State(positions) => {
-                readers.extend(
-                    positions
-                        .into_iter()
-                        .map(|((group, topic, partition), position)| (group, topic, partition, position)),
-                );
+                readers.extend(positions.into_iter().map(|((group, topic, partition), (position, offset))| {
+                    let record = (range.topic_partition.partition, offset);
+                    ReaderPosition { group, topic, partition, position, record }
+                }));
             }
         }
     }

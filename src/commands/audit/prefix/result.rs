@@ -1,17 +1,13 @@
 //! Result of an audit of a prefix: what the first reading shows, and the document with its evidence.
 
-use super::Frozen;
-use super::evidence::{self, Evidence};
+use super::evidence::Evidence;
 use super::readings::Readings;
+use super::{Frozen, ReaderPosition, witnesses};
 use crate::audit::{
     Anomaly, AuditDocument, Check, Claims, CoveredRange, Finding, Findings, PartitionPlan, PrefixTopic, Subject,
     Witness,
 };
-use crate::commands::audit::witness_records::{self, RecordPlace};
 use crate::exit::Failure;
-use crate::kafka::TopicPartition;
-use crate::lag::Isolation;
-use crate::state::Position;
 use crate::units::grouped;
 
 /// Compares position records, counts, digests and the ledger with what was read, and adds what the folds found.
@@ -63,14 +59,16 @@ pub(super) fn compare(
             // An older version kept no digest.
             findings.checked(Check::RecordsUnchanged, 1);
             if digest != position.digest {
+                let Some(changed) = frozen.ledgers[partition].changed_orders(&orders.marks) else { continue };
                 findings.violated(Check::RecordsUnchanged, || {
-                    let (start, end) = (position.log_start, position.next_offset);
+                    let (start, end) = (changed.range.start, changed.range.end);
                     let topic = frozen.topics.name(PrefixTopic::Orders);
                     let summary =
                         format!("records {start} to {end} of {topic}/{number} are not those that were decided");
                     Finding::new(Anomaly::WrongValue, summary)
-                        .values(format!("digest {}", position.digest), format!("digest {digest}"))
-                        .record("position", PrefixTopic::Ledger, number, record)
+                        .values(format!("digest {}", changed.expected), format!("digest {}", changed.found))
+                        .record("position before", PrefixTopic::Ledger, number, changed.records.0)
+                        .record("position", PrefixTopic::Ledger, number, changed.records.1)
                 });
             }
         }
@@ -82,7 +80,7 @@ pub(super) fn compare(
 
 /// Compares what analytics groups have read with what is there now.
 fn compare_readers(frozen: &Frozen<'_>, readings: &Readings, findings: &mut Findings) {
-    for (group, topic, partition, position) in &frozen.readers {
+    for ReaderPosition { group, topic, partition, position, record } in &frozen.readers {
         let Ok(index) = usize::try_from(*partition) else { continue };
         let (marks, ends) = match frozen.source(topic) {
             Some(PrefixTopic::Orders) => (readings.orders.get(index).map(|fold| &fold.marks), &frozen.orders.ends),
@@ -101,6 +99,7 @@ fn compare_readers(frozen: &Frozen<'_>, readings: &Readings, findings: &mut Find
                 let summary = format!("group {group} has read {topic}/{partition} beyond its end");
                 Finding::new(Anomaly::AbortedRead, summary)
                     .values(format!("records up to offset {end}"), format!("the log ends at {log_end}"))
+                    .record("position", PrefixTopic::State, record.0, record.1)
             });
             continue;
         }
@@ -110,10 +109,12 @@ fn compare_readers(frozen: &Frozen<'_>, readings: &Readings, findings: &mut Find
         if digest != position.digest || records != counted {
             findings.violated(Check::CommittedReadersAgree, || {
                 let summary = format!("group {group} has read other records {start} to {end} of {topic}/{partition}");
-                Finding::new(Anomaly::AbortedRead, summary).values(
-                    format!("{counted} records with digest {}", position.digest),
-                    format!("{records} records with digest {digest}"),
-                )
+                Finding::new(Anomaly::AbortedRead, summary)
+                    .values(
+                        format!("{counted} records with digest {}", position.digest),
+                        format!("{records} records with digest {digest}"),
+                    )
+                    .record("position", PrefixTopic::State, record.0, record.1)
             });
         }
     }
@@ -147,11 +148,12 @@ pub(super) fn document(
     document.unproved.extend(evidence.unproved);
     document.covered = covered(frozen, readings, &evidence.claims);
     findings.append(evidence.findings);
+    let mut witnesses = witnesses::of(frozen, &findings, evidence.plans)?.into_iter();
     for (check, found) in findings.by_check() {
-        let witnesses = witnesses(frozen, &found.first, evidence.plans)?;
+        let own: Vec<Witness> = witnesses.by_ref().take(found.first.len()).collect();
         let Some(result) = document.check(check) else { continue };
         (result.checked, result.violations) = (found.checked, found.violations);
-        for witness in witnesses {
+        for witness in own {
             result.witness(witness, frozen.settings.witnesses);
         }
     }
@@ -182,7 +184,7 @@ fn unproved(frozen: &Frozen<'_>, plans: &[PartitionPlan], was_stopped: bool) -> 
             grouped(*start)
         ));
     }
-    let gone = |(_, topic, partition, position): &(String, String, i32, Position)| {
+    let gone = |ReaderPosition { topic, partition, position, .. }: &ReaderPosition| {
         let starts = match frozen.source(topic)? {
             PrefixTopic::Orders => &frozen.orders.starts,
             _ => &frozen.decisions.starts,
@@ -226,38 +228,4 @@ fn covered(frozen: &Frozen<'_>, readings: &Readings, claims: &[Option<Claims>]) 
         add(PrefixTopic::DeadLetters, partition, frozen.dead_letters.starts[partition], end);
     }
     covered
-}
-
-/// Reads the records of findings again.
-fn witnesses(frozen: &Frozen<'_>, findings: &[Finding], plans: &[PartitionPlan]) -> Result<Vec<Witness>, Failure> {
-    let place = |(role, topic, partition, offset): &(&'static str, PrefixTopic, i32, i64)| RecordPlace {
-        role,
-        topic_partition: TopicPartition::new(frozen.topics.name(*topic), *partition),
-        offset: *offset,
-    };
-    let kept = |finding: &Finding| -> Vec<RecordPlace> {
-        let is_there = |(_, topic, partition, offset): &&(_, PrefixTopic, i32, i64)| {
-            // A decision may name an order that does not exist.
-            let orders = usize::try_from(*partition).ok().and_then(|index| frozen.orders.ends.get(index));
-            *topic != PrefixTopic::Orders || orders.is_some_and(|end| offset < end)
-        };
-        finding.records.iter().filter(is_there).map(place).collect()
-    };
-    let places: Vec<RecordPlace> = findings.iter().flat_map(kept).collect();
-    let mut records =
-        witness_records::read(frozen.context, &frozen.group, Isolation::ReadCommitted, &places)?.into_iter();
-    let about: Vec<(i32, i64, u32)> = findings.iter().filter_map(|finding| finding.about).collect();
-    let recomputed = evidence::recompute(frozen, plans, &about)?;
-    let witness = |finding: &Finding| {
-        let records: Vec<_> = records.by_ref().take(kept(finding).len()).collect();
-        let seen = finding.about.and_then(|_| records.iter().find(|record| record.role == "decision"));
-        Witness {
-            anomaly: finding.anomaly,
-            summary: finding.summary.clone(),
-            expected: finding.expected.clone().or_else(|| recomputed.get(&finding.about?).cloned()),
-            seen: finding.seen.clone().or_else(|| seen?.value.clone()),
-            records,
-        }
-    };
-    Ok(findings.iter().map(witness).collect())
 }

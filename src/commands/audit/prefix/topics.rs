@@ -188,6 +188,7 @@ impl PrefixTopics {
                             format!("{topic_partition} has an open transaction, and the group has no members");
                         Finding::new(Anomaly::HangingTransaction, summary)
                             .values(format!("last stable offset {end}"), format!("last stable offset {stable}"))
+                            .record("first open record", topic, topic_partition.partition, *stable)
                     });
                 }
             }

@@ -1,7 +1,8 @@
 //! One altered byte anywhere: `audit` finds it and names the record. The byte is altered in what readers get, with a right
 //! checksum.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use foodstream::broker::ApiKey;
 use serde_json::Value;
@@ -48,6 +49,20 @@ fn place(random: &mut Random, topic: &'static str, records: &[StoredRecord]) -> 
     }
 }
 
+/// A byte of the user in an order in the middle. No decision has the user: only the digest of the orders knows it.
+fn user(orders: &[StoredRecord]) -> Place {
+    let name = b"\"user_id\":\"";
+    let user = |record: &StoredRecord| {
+        let value = record.value.as_deref().unwrap_or_default();
+        // Bad records are of no use here.
+        let is_order = serde_json::from_slice(value).is_ok_and(|order: Value| order["status"] == "placed");
+        value.windows(name.len()).position(|window| window == name).filter(|_| is_order)
+    };
+    let find = |record: &StoredRecord| Some((record.clone(), user(record)? + name.len()));
+    let (record, index) = orders[orders.len() / 2..].iter().find_map(find).expect("an order");
+    Place { topic: ORDERS, record, byte: AlteredByte { is_key: false, index, bits: 1 } }
+}
+
 fn number_of(variable: &str, default: usize) -> usize {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
@@ -57,8 +72,10 @@ fn altered_bytes(env: &TestEnv) {
     let places = number_of("FOODSTREAM_AUDIT_PLACES", 16);
     let mut random = Random(u64::try_from(number_of("FOODSTREAM_TEST_SEED", 1)).expect("small"));
     env.run(&format!("produce --count {orders} --seed 9 --poison-rate 1% --duplicate-rate 1%")).expect(0);
-    env.run("inventory --until-end").expect(0);
+    // Several transactions: a range of orders is that of one of them.
+    env.run("inventory --until-end --commit-interval 40ms --throttle 2000/s").expect(0);
     env.run("analytics --until-end").expect(0);
+    let transactions = transactions(&env.read(LEDGER));
     // Older records of a key in the ledger say nothing.
     let mut keys = BTreeSet::new();
     let mut ledger = env.read(LEDGER);
@@ -72,30 +89,50 @@ fn altered_bytes(env: &TestEnv) {
     ];
     // Of ten places, four are in orders, four in decisions.
     let share = [0, 0, 0, 0, 1, 1, 1, 1, 2, 3];
-    let places: Vec<Place> = (0..places)
+    let mut places: Vec<Place> = (0..places)
         .map(|index| {
             let (topic, records) = &topics[share[index % share.len()]];
             place(&mut random, topic, records)
         })
         .collect();
+    places.push(user(&topics[0].1));
     // A large snapshot is not kept 16 times.
     let opinions = orders <= 10_000;
-    let found = parallel(&places, |_, place| Some(found(env, place, opinions)));
+    let found = parallel(&places, |_, place| Some(found(env, place, &transactions, opinions)));
     let problems: Vec<&String> = found.iter().filter_map(|found| found.as_ref().err()).collect();
     assert!(problems.is_empty(), "{} of {}: {problems:#?}", problems.len(), places.len());
+    assert!(found.contains(&Ok(Named::Range)), "the user is in a range");
     let ranges = found.iter().filter(|found| **found == Ok(Named::Range)).count();
     eprintln!("{} altered bytes in {orders} orders: {ranges} are named by a range of records only", places.len());
+}
+
+/// The orders of each transaction, by partition, from the positions in the ledger.
+fn transactions(ledger: &[StoredRecord]) -> BTreeMap<i32, Vec<Range<i64>>> {
+    let mut found: BTreeMap<i32, Vec<Range<i64>>> = BTreeMap::new();
+    for record in ledger.iter().filter(|record| record.key.as_deref() == Some(POSITION)) {
+        let of_partition = found.entry(record.partition).or_default();
+        let start = of_partition.last().map_or(0, |last| last.end);
+        let end = record.json()["next_offset"].as_i64().expect("an offset");
+        of_partition.push(start..end);
+    }
+    assert!(found.values().all(|transactions| transactions.len() > 1), "several transactions: {found:?}");
+    found
 }
 
 /// How evidence names a record.
 #[derive(Debug, PartialEq, Eq)]
 enum Named {
     Record,
-    /// The record is in a range of records with another digest.
+    /// The orders of its transaction have another digest.
     Range,
 }
 
-fn found(env: &TestEnv, place: &Place, opinions: bool) -> Result<Named, String> {
+fn found(
+    env: &TestEnv,
+    place: &Place,
+    transactions: &BTreeMap<i32, Vec<Range<i64>>>,
+    opinions: bool,
+) -> Result<Named, String> {
     let Place { topic, record, byte } = place;
     let proxy = Proxy::new(&env.broker);
     let name: &'static str = env.topic(topic).leak();
@@ -136,20 +173,18 @@ fn found(env: &TestEnv, place: &Place, opinions: bool) -> Result<Named, String> 
     if witnesses.iter().filter_map(|witness| witness["records"].as_array()).flatten().any(is_own) {
         return Ok(Named::Record);
     }
-    let in_range = |witness: &&Value| witness["summary"].as_str().is_some_and(|text| contains(text, name, record));
+    let transaction = transactions.get(&record.partition).and_then(|all| {
+        let found = all.iter().find(|range| range.contains(&record.offset));
+        found.map(|Range { start, end }| format!("records {start} to {end} of {name}/{} are", record.partition))
+    });
+    let in_range = |witness: &&Value| {
+        let summary = witness["summary"].as_str();
+        *topic == ORDERS && transaction.as_ref().zip(summary).is_some_and(|(range, text)| text.starts_with(range))
+    };
     if witnesses.iter().any(in_range) || document["verdict"] == "unproved" {
         return Ok(Named::Range);
     }
     fail("not named")
-}
-
-/// Whether a text names a range of records that has this one: `records 0 to 500 of order-events/3`.
-fn contains(text: &str, topic: &str, record: &StoredRecord) -> bool {
-    let Some((_, rest)) = text.split_once("records ") else { return false };
-    let words: Vec<&str> = rest.split(' ').collect();
-    let [start, "to", end, "of", place, ..] = words[..] else { return false };
-    let range = start.parse().unwrap_or(i64::MAX)..end.parse().unwrap_or(0);
-    place == format!("{topic}/{}", record.partition) && range.contains(&record.offset)
 }
 
 fn shown(record: &StoredRecord) -> String {

@@ -67,12 +67,15 @@ fn checks_table(document: &AuditDocument) -> String {
     table.to_string()
 }
 
-/// The evidence of a check: what was expected and seen, and the records that show it.
+/// The evidence of a check: the rule once, then what was expected and seen, and the records that show it.
 fn write_evidence(out: &mut String, check: &CheckResult, detail: Detail) -> fmt::Result {
-    for witness in check.witnesses() {
+    for (number, witness) in check.witnesses().enumerate() {
         writeln!(out, "{}: {}", printable(&check.name), witness_title(witness))?;
         let roles = witness.records.iter().map(|record| line(&record.role).chars().count());
         let width = roles.fold("expected".len(), usize::max);
+        if number == 0 {
+            writeln!(out, "{}", fitted(&format!("  {:<width$}  {}", "rule", printable(&check.claim)), detail))?;
+        }
         for (label, text) in [("expected", &witness.expected), ("seen", &witness.seen)] {
             let text = text.as_deref().map_or("nothing".into(), line);
             writeln!(out, "{}", fitted(&format!("  {label:<width$}  {text}"), detail))?;

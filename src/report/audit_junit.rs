@@ -74,6 +74,7 @@ fn status(check: &CheckResult) -> TestCaseStatus {
         let place = format!("{}/{} offset {}", printable(&record.topic), record.partition, record.offset);
         format!("\n{}: {place}, {}", line(&record.role), record.state.words())
     });
-    status.set_description(format!("expected: {expected}\nseen: {seen}{}", records.collect::<String>()));
+    let rule = printable(&check.claim);
+    status.set_description(format!("rule: {rule}\nexpected: {expected}\nseen: {seen}{}", records.collect::<String>()));
     status
 }

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::Value;
 
 use super::Case;
-use super::audit_copy::Logs;
+use super::audit_copy::{DECISIONS, Logs};
 use super::audit_damages::{DECISION_DAMAGES, Damage};
 use super::audit_damages_state::{
     DEAD_LETTER_DAMAGES, LEDGER_DAMAGES, OFFSET_DAMAGES, OPEN_TRANSACTIONS, ORDER_DAMAGES, READER_DAMAGES,
@@ -91,6 +91,11 @@ fn problem(env: &TestEnv, good: &Logs, number: usize, damage: &Damage) -> Option
     let verdict = if expected.is_empty() { ("clean", 0) } else { ("violated", 3) };
     if (document["verdict"].as_str(), run.code()) != (Some(verdict.0), verdict.1) {
         return Some(format!("{}: exit {}, {}\n{document:#}", damage.name, run.code(), document["verdict"]));
+    }
+    let is_aborted = |record: &Value| record["state"] == "aborted" && record["topic"] == copy.env.topic(DECISIONS);
+    let lost = document["checks"][0]["first"]["records"].as_array().into_iter().flatten();
+    if damage.name.contains("transaction aborted") && !lost.clone().any(is_aborted) {
+        return Some(format!("{}: no aborted decision in {lost:?}", damage.name));
     }
     if let Some(evidence) = poor_evidence(&document) {
         return Some(format!("{}: {evidence}", damage.name));

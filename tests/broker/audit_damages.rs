@@ -95,14 +95,14 @@ pub const DECISION_DAMAGES: &[Damage] = &[
         drop(logs.remove(followed(logs, "reserve")));
     }),
     damage("release dropped", "one-decision-per-line committed-readers-agree", |logs| drop(logs.remove(release(logs)))),
+    damage("last transaction aborted", "one-decision-per-line committed-readers-agree", |logs| {
+        logs.span(last(logs)).end = End::Abort;
+    }),
     damage("last decision dropped", "one-decision-per-line committed-readers-agree", |logs| {
         drop(logs.remove(last(logs)));
     }),
     damage("last transaction dropped", "one-decision-per-line committed-readers-agree", |logs| {
         logs.partition(DECISIONS, 0).pop();
-    }),
-    damage("last transaction aborted", "one-decision-per-line committed-readers-agree", |logs| {
-        logs.span(last(logs)).end = End::Abort;
     }),
     damage("all decisions dropped", "one-decision-per-line committed-readers-agree", |logs| {
         logs.partition(DECISIONS, 0).clear();

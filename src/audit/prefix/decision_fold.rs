@@ -72,8 +72,32 @@ pub struct DecisionFold {
     /// Source, line and offset of the last decision.
     last: Option<(i64, u32, i64)>,
     levels: HashMap<u64, Level>,
+    /// Where committed readers see nothing.
+    holes: Vec<Hole>,
     /// Everything before it was read.
     pub position: i64,
+}
+
+/// The most holes of a partition that are kept.
+const MOST_HOLES: usize = 1_000;
+
+/// Several offsets without a committed record: more than the marker of a transaction, mostly one that was aborted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// Its offsets.
+    pub range: Range<i64>,
+    /// Source and line of the last decision before it.
+    after: Option<(i64, u32)>,
+    /// Source and line of the first decision after it.
+    before: Option<(i64, u32)>,
+}
+
+impl Hole {
+    /// Whether a decision about this line of an order would be here.
+    #[must_use]
+    pub fn fits(&self, line: (i64, u32)) -> bool {
+        self.after.is_none_or(|after| after < line) && self.before.is_none_or(|before| before > line)
+    }
 }
 
 /// The stock of an item, from the decisions alone.
@@ -101,6 +125,7 @@ impl DecisionFold {
             first: None,
             last: None,
             levels: HashMap::new(),
+            holes: Vec::new(),
             position: start,
             bounds,
         }
@@ -109,6 +134,7 @@ impl DecisionFold {
     /// Adds the next record, and returns what it is.
     pub fn record(&mut self, record: LogRecord<'_>) -> Actual {
         self.marks.add(record.offset, record.key, record.value);
+        self.hole(record.offset);
         self.position = record.offset + 1;
         let decision = match decode_decision(record.value) {
             Ok(DecisionRecord::Decision(decision)) => decision,
@@ -141,7 +167,21 @@ impl DecisionFold {
     /// Everything before a position was read.
     pub fn reached(&mut self, position: i64) {
         self.marks.reached(position);
+        self.hole(position);
         self.position = self.position.max(position);
+    }
+
+    /// Where committed readers see nothing, in the order of the log.
+    #[must_use]
+    pub fn holes(&self) -> &[Hole] {
+        &self.holes
+    }
+
+    /// The next record, or the end, is here.
+    fn hole(&mut self, next: i64) {
+        if next > self.position + 1 && self.holes.len() < MOST_HOLES {
+            self.holes.push(Hole { range: self.position..next, after: self.last(), before: None });
+        }
     }
 
     /// What was found about order and stock. It is moved out of the fold.
@@ -170,6 +210,8 @@ impl DecisionFold {
     fn order(&mut self, source: i64, line: u32, offset: i64) {
         let partition = self.bounds.partition;
         self.first.get_or_insert((source, offset));
+        let open = self.holes.iter_mut().rev().take_while(|hole| hole.before.is_none());
+        open.for_each(|hole| hole.before = Some((source, line)));
         if let Some((last_source, last_line, last_offset)) = self.last
             && (source, line) < (last_source, last_line)
         {

@@ -354,7 +354,9 @@ mod tests {
         let claims = [Some(claims)];
         let mut judge = EvidenceJudge::new(&claims, 100);
         entries.sort_unstable();
-        entries.into_iter().for_each(|entry| judge.entry(entry));
+        for entry in entries {
+            judge.entry(entry);
+        }
         judge.finish();
         let found = judge.findings.by_check().find(|(of, _)| *of == check).expect("violated");
         (found.1.violations, found.1.first.clone())

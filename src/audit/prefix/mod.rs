@@ -18,7 +18,7 @@ mod plan;
 mod tests;
 
 pub use dead_letter::DeadLetterHeaders;
-pub use decision_fold::{Actual, DecisionFold};
+pub use decision_fold::{Actual, DecisionFold, Hole};
 pub use evidence::{Claims, decision_entry, expected_entry, letter_entry};
 pub use evidence_judge::{EvidenceJudge, SkippedRecord};
 pub use findings::{Finding, Findings, PrefixTopic};

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use super::decision_fold::DecisionBounds;
 use super::*;
 use crate::domain::{
     Cents, DecisionSource, EventTime, Order, OrderLine, OrderRecord, OrderStatus, decode_order, encode_decision,
@@ -220,6 +221,26 @@ fn any_logs() -> impl Strategy<Value = Logs> {
         });
         decided(records.collect())
     })
+}
+
+#[test]
+fn holes_of_several_offsets_are_where_a_missing_decision_would_be() {
+    let records = (0..4).map(|index| (None, Some(order(index, &[(1, 1)], false))));
+    let logs = decided(records.collect());
+    let bounds = DecisionBounds { partition: PARTITION, required: 0..4, settings: None, is_complete: true };
+    let mut fold = DecisionFold::new(bounds, 0, Vec::new(), 0);
+    fold.reached(0);
+    // Orders 0 and 3, each followed by a marker; in between a transaction of two decisions was aborted.
+    for (offset, record) in [(0, &logs.decisions[0]), (5, &logs.decisions[3])] {
+        fold.record(log_record(offset, record));
+    }
+    fold.reached(7);
+    fold.reached(10);
+    let fitting =
+        |source| fold.holes().iter().filter(move |hole| hole.fits((source, 0))).map(|hole| hole.range.clone());
+    assert_eq!(fitting(2).collect::<Vec<_>>(), [1..5]);
+    assert_eq!(fitting(4).collect::<Vec<_>>(), [7..10]);
+    assert_eq!(fitting(0).count() + fitting(3).count(), 0, "they are there");
 }
 
 /// The checks that decisions in another number or order may break because their stock no longer adds up.

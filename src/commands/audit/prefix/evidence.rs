@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::folds::{Collected, PrefixFold};
 use super::readings::Readings;
-use super::{Frozen, was_stopped};
+use super::{Frozen, aborted, was_stopped};
 use crate::audit::{
     Claims, DecisionFold, EvidenceJudge, Findings, LetterFold, OrderFold, PartitionPlan, PrefixTopic, shown_bytes,
 };
@@ -133,6 +133,7 @@ fn read_again(
             judge.add_skipped(fold.partition(), &collected.skipped);
         }
     }
+    aborted::add(frozen, &folds, &mut judge.findings)?;
     Ok(Some(judge.findings))
 }
 

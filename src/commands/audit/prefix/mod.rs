@@ -1,5 +1,6 @@
 //! Audit of the topics of a prefix: reads them once, and again where they are not what they must be.
 
+mod aborted;
 mod evidence;
 mod folds;
 mod readings;

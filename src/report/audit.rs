@@ -76,9 +76,12 @@ fn write_evidence(out: &mut String, check: &CheckResult, detail: Detail) -> fmt:
         if number == 0 {
             writeln!(out, "{}", fitted(&format!("  {:<width$}  {}", "rule", printable(&check.claim)), detail))?;
         }
-        for (label, text) in [("expected", &witness.expected), ("seen", &witness.seen)] {
-            let text = text.as_deref().map_or("nothing".into(), line);
-            writeln!(out, "{}", fitted(&format!("  {label:<width$}  {text}"), detail))?;
+        let [expected, seen] =
+            [&witness.expected, &witness.seen].map(|text| text.as_deref().map_or("nothing".into(), line));
+        let same = if detail == Detail::Summary { same_start(&expected, &seen) } else { 0 };
+        for (label, text) in [("expected", &expected), ("seen", &seen)] {
+            let dots = if same > 0 { "…" } else { "" };
+            writeln!(out, "{}", fitted(&format!("  {label:<width$}  {dots}{}", &text[same..]), detail))?;
         }
         for record in &witness.records {
             writeln!(out, "{}", fitted(&record_line(record, width), detail))?;
@@ -106,6 +109,16 @@ fn record_line(record: &WitnessRecord, width: usize) -> String {
         text.push_str(&line(part));
     }
     text
+}
+
+/// How many bytes to leave out of two long texts, so that their first difference is not cut off.
+fn same_start(one: &str, other: &str) -> usize {
+    /// Characters that are shown before the difference, and those that a text may begin with instead.
+    const BEFORE: usize = 24;
+    const SHORT: usize = 60;
+    let pairs = one.char_indices().zip(other.chars());
+    let same: Vec<usize> = pairs.take_while(|((_, left), right)| left == right).map(|((at, _), _)| at).collect();
+    if same.len() < SHORT || one == other { 0 } else { same[same.len() - BEFORE] }
 }
 
 /// A line, cut in a summary.

@@ -66,6 +66,18 @@ fn checks_without_anything_to_compare_are_not_said_to_hold() {
     assert!(text.contains("\nCovered: nothing\n"), "{text}");
 }
 
+#[test]
+fn long_values_are_shown_from_where_they_differ() {
+    let mut document = sample("audit-service");
+    let value = |units: u32| Some(format!("{{\"item\":\"{}é\",\"on_hand\":{units},\"line\":0}}", "x".repeat(200)));
+    let witness = document.checks[1].first.as_mut().expect("a witness");
+    (witness.expected, witness.seen) = (value(7), value(777));
+    let text = summary(&document);
+    assert!(text.contains("\n  expected  …xxxxxxxxxxé\",\"on_hand\":7,\"line\":0}\n"), "{text}");
+    assert!(text.contains("\n  seen      …xxxxxxxxxxé\",\"on_hand\":777,\"line\":0}\n"), "{text}");
+    assert!(audit_report(&document, Detail::Full, &[]).contains("\n  expected  {\"item\""));
+}
+
 /// A document with hostile text in every place where a cluster or a record has text.
 fn hostile() -> AuditDocument {
     let mut document = sample("audit-service");

@@ -140,7 +140,12 @@ pub fn check_position(facts: &PartitionFacts<'_>, later: Option<i64>, findings: 
     if let Some((offset, error)) = ledger.unreadable() {
         findings.violated(check, || {
             let summary = format!("the position record of {topic}/{partition} cannot be read: {error}");
-            Finding::new(Anomaly::WrongValue, summary).record("position", PrefixTopic::Ledger, *partition, *offset)
+            Finding::new(Anomaly::WrongValue, summary).expects("a position record").record(
+                "position",
+                PrefixTopic::Ledger,
+                *partition,
+                *offset,
+            )
         });
         return;
     }

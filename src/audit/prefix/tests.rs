@@ -238,8 +238,8 @@ fn holes_of_several_offsets_are_where_a_missing_decision_would_be() {
     fold.reached(10);
     let fitting =
         |source| fold.holes().iter().filter(move |hole| hole.fits((source, 0))).map(|hole| hole.range.clone());
-    assert_eq!(fitting(2).collect::<Vec<_>>(), [1..5]);
-    assert_eq!(fitting(4).collect::<Vec<_>>(), [7..10]);
+    assert_eq!((fitting(2).count(), fitting(2).next()), (1, Some(1..5)));
+    assert_eq!((fitting(4).count(), fitting(4).next()), (1, Some(7..10)));
     assert_eq!(fitting(0).count() + fitting(3).count(), 0, "they are there");
 }
 

@@ -213,7 +213,7 @@ impl<'a> EvidenceJudge<'a> {
         match line.expected {
             None => self.findings.violated_by(Check::DecisionsHaveASource, line.actual, || {
                 let summary = format!("a decision about order {partition}/{order} line {number}, which does not exist");
-                finding(Anomaly::InventedWrite, summary).expects("nothing: there is no such line")
+                finding(Anomaly::InventedWrite, summary).expects("nothing: the line does not exist")
             }),
             Some(_) if line.actual > 1 => {
                 self.findings.violated_by(Check::OneDecisionPerLine, line.actual - 1, || {
@@ -243,7 +243,7 @@ impl<'a> EvidenceJudge<'a> {
                         Anomaly::InventedWrite,
                         format!("a decision about order {partition}/{order}, but the orders end at {end}"),
                     )
-                    .expects("nothing: there is no such order")
+                    .expects("nothing: the order does not exist")
                 });
             } else if order < claims.decided.start && claims.begins_at_start {
                 self.findings.violated_by(Check::DecisionsHaveASource, line.actual, || {
@@ -251,7 +251,7 @@ impl<'a> EvidenceJudge<'a> {
                         Anomaly::InventedWrite,
                         format!("a decision about order {partition}/{order}, which is before the first order"),
                     )
-                    .expects("nothing: there was no such order")
+                    .expects("nothing: the order never existed")
                 });
             } else if order >= claims.undecided_from {
                 self.findings.violated_by(Check::OneDecisionPerLine, line.actual, || {
@@ -282,7 +282,7 @@ impl<'a> EvidenceJudge<'a> {
                 findings.violated_by(check, line.actual, || {
                     let summary =
                         format!("a dead letter of record {partition}/{source}, which is before the first record");
-                    finding(Anomaly::InventedWrite, summary).expects("nothing: there was no such record")
+                    finding(Anomaly::InventedWrite, summary).expects("nothing: the record never existed")
                 });
             }
             if source >= claims.undecided_from && line.actual > 0 {

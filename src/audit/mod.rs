@@ -23,6 +23,6 @@ pub use entry::{Entry, Place, Side};
 pub use matching::{FanOut, MatchField};
 pub use prefix::{
     Actual, Claims, DeadLetterHeaders, DecisionFold, EvidenceJudge, Expected, Finding, Findings, Hole, LedgerFold,
-    LetterFold, LogRecord, OrderCounts, OrderFold, PartitionFacts, PartitionPlan, PrefixTopic, SkippedRecord,
-    check_position, decision_entry, expected_entry, letter_entry,
+    LetterFold, LogRecord, OrderCounts, OrderFold, PartitionFacts, PartitionPlan, PositionRecord, PrefixTopic, Sizes,
+    SkippedRecord, check_position, decision_entry, expected_entry, letter_entry,
 };

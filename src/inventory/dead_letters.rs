@@ -10,6 +10,9 @@ use crate::printable::excerpt;
 /// The most bytes of a value that an example has: those at its start, and those at its end.
 const SHOWN_BYTES: [usize; 2] = [160, 80];
 
+/// Bytes that are kept of a value that does not fit into a dead letter; fewer, if the topic's limit is small.
+pub const CUT_VALUE: usize = 65_536;
+
 /// The dead letters of one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeadLetterRow {

@@ -13,7 +13,7 @@ mod stock_store;
 #[cfg(test)]
 mod property_tests;
 
-pub use dead_letters::{DeadLetterExample, DeadLetterRow, DeadLetters, sha256_hex};
+pub use dead_letters::{CUT_VALUE, DeadLetterExample, DeadLetterRow, DeadLetters, sha256_hex};
 pub use document::{CommittedOffset, InventoryDocument};
 pub use ledger::LedgerError;
 pub use settings::{DEFAULT_OPENING_STOCK, DEFAULT_RESTOCK_EVERY, OpeningStock, StockSettings, StockSettingsError};

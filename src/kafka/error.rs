@@ -184,8 +184,7 @@ impl Error {
     }
 
     /// Whether a transaction below an end offset stayed open for longer than its writer may keep it.
-    #[must_use]
-    pub fn is_open_transaction(&self) -> bool {
+    pub(super) fn is_open_transaction(&self) -> bool {
         matches!(self.0.cause, Cause::OpenTransaction { .. })
     }
 

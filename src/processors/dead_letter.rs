@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use crate::domain::BadRecord;
-use crate::inventory::sha256_hex;
+use crate::inventory::{CUT_VALUE, sha256_hex};
 use crate::kafka::{Headers, LARGEST_RECORD, TransactionError};
 use crate::stream::{Outputs, SourceRecord};
 
@@ -13,8 +13,6 @@ use super::inventory_processor::DEAD_LETTERS;
 
 /// Upper bound for the headers of this module and the batch around a record.
 const OVERHEAD: u64 = 4_096;
-/// Bytes that are kept of a value that does not fit.
-const CUT_VALUE: u64 = 65_536;
 /// The longest key that is kept where the record does not fit.
 const MAX_KEY: u64 = 8_192;
 
@@ -111,9 +109,10 @@ fn cut(
         left -= own_headers;
     }
     if let Some(value) = letter.value
-        && len(value) > CUT_VALUE.min(left)
+        && let kept = usize::try_from(left).map_or(CUT_VALUE, |left| CUT_VALUE.min(left))
+        && value.len() > kept
     {
-        let head = &value[..usize::try_from(CUT_VALUE.min(left)).unwrap_or(0)];
+        let head = &value[..kept];
         explain(format_args!("the value is cut: the first {} of {} bytes", head.len(), value.len()));
         checksums.extend([
             ("foodstream.dlq.value.size", value.len().to_string()),

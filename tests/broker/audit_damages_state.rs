@@ -33,6 +33,17 @@ fn edit_position(logs: &mut Logs, change: impl FnOnce(&mut Value)) {
     edit(logs, position(logs), change);
 }
 
+/// Replaces a name in the last position of partition 0.
+fn rename_position(logs: &mut Logs, name: &str, by: &str) {
+    rename(logs, position(logs), name, by);
+}
+
+fn rename(logs: &mut Logs, at: At, name: &str, by: &str) {
+    let value = String::from_utf8(logs.get(at).value.clone().expect("a value")).expect("text");
+    assert!(value.contains(name), "{value}");
+    logs.at(at).value = Some(value.replacen(name, by, 1).into_bytes());
+}
+
 fn edit_item(logs: &mut Logs, change: impl FnOnce(&mut Value)) {
     edit(logs, item(logs), change);
 }
@@ -151,6 +162,10 @@ pub const LEDGER_DAMAGES: &[Damage] = &[
     damage("settings removed", "position-equals-offset", |logs| {
         edit_position(logs, |value| value["settings"] = json!(null));
     }),
+    damage("name of a count altered", "counts-agree", |logs| rename_position(logs, "\"orders\":", "\"ordert\":")),
+    damage("name of the count of records altered", "counts-agree", |logs| {
+        rename_position(logs, "\"records\":", "\"recorde\":");
+    }),
     damage("reserved count altered", "counts-agree", |logs| {
         edit_position(logs, |value| value["counts"]["reserved"] = json!(7_777));
     }),
@@ -162,6 +177,22 @@ pub const LEDGER_DAMAGES: &[Damage] = &[
     }),
     damage("count of skipped records altered", "counts-agree", |logs| {
         edit_position(logs, |value| value["counts"]["skipped"] = json!(1));
+    }),
+    damage("name of a size altered", "counts-agree", |logs| rename_position(logs, "\"items\":", "\"itemt\":")),
+    damage("name of the counts altered", "position-equals-offset counts-agree", |logs| {
+        rename_position(logs, "\"counts\":", "\"countt\":");
+    }),
+    damage("name of the sizes altered", "position-equals-offset counts-agree", |logs| {
+        rename_position(logs, "\"holds\":", "\"holdt\":");
+    }),
+    damage("name of the digest altered", "position-equals-offset records-unchanged", |logs| {
+        rename_position(logs, "\"digest\":", "\"digesu\":");
+    }),
+    damage("name of the position altered", "position-equals-offset", |logs| {
+        rename_position(logs, "\"next_offset\":", "\"next_offseu\":");
+    }),
+    damage("unknown field in the position", "position-equals-offset", |logs| {
+        rename_position(logs, "\"log_start\":", "\"topic_ie\":\"x\",\"log_start\":");
     }),
     damage("digest altered", "records-unchanged", |logs| {
         edit_position(logs, |value| value["digest"] = json!("0123456789abcdef0123456789abcdef"));
@@ -291,6 +322,13 @@ fn reader(logs: &Logs, source: &str) -> At {
 }
 
 pub const READER_DAMAGES: &[Damage] = &[
+    damage("position of a reader unreadable", "committed-readers-agree", |logs| {
+        let at = reader(logs, "order-events");
+        logs.at(at).value = Some(b"{".to_vec());
+    }),
+    damage("name of the count of a reader altered", "committed-readers-agree", |logs| {
+        rename(logs, reader(logs, "order-events"), "\"records\":", "\"recorde\":");
+    }),
     damage("digest of a reader of orders altered", "committed-readers-agree", |logs| {
         let at = reader(logs, "order-events");
         logs.set(at, "digest", "\"0123456789abcdef0123456789abcdef\"");
@@ -301,6 +339,15 @@ pub const READER_DAMAGES: &[Damage] = &[
     }),
     damage("count of a reader altered", "committed-readers-agree", |logs| {
         edit(logs, reader(logs, "order-events"), |value| value["counts"]["records"] = json!(7_777));
+    }),
+    damage("name of the counts of a reader altered", "committed-readers-agree", |logs| {
+        rename(logs, reader(logs, "inventory-events"), "\"counts\":", "\"countt\":");
+    }),
+    damage("name of the epoch of a reader altered", "committed-readers-agree", |logs| {
+        rename(logs, reader(logs, "order-events"), "\"epoch\":", "\"epoci\":");
+    }),
+    damage("start of a reader beyond the end", "committed-readers-agree", |logs| {
+        edit(logs, reader(logs, "order-events"), |value| value["log_start"] = json!(7_777_777));
     }),
     damage("start of a reader altered", "committed-readers-agree", |logs| {
         edit(logs, reader(logs, "order-events"), |value| value["log_start"] = json!(2));

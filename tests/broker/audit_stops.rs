@@ -2,17 +2,19 @@
 
 use foodstream::broker::ApiKey;
 use rustix::process::Signal;
+use serde_json::Value;
 
 use super::Case;
 use super::audit::{parallel, violated};
-use super::audit_copy::{DECISIONS, ORDERS};
+use super::audit_copy::{DEAD_LETTERS, DECISIONS, LEDGER, ORDERS};
 use super::proxy::{Action, BlackHole, Proxy, Rule};
-use super::support::{TestEnv, until};
+use super::support::{Run, TestEnv, until};
 
 pub const CASES: &[Case] = &[
     ("audit::a_stop_reports_what_was_judged", stopped),
     ("audit::a_stop_after_the_reading_keeps_the_report", stopped_afterwards),
     ("audit::topics_that_change_while_they_are_read", changed),
+    ("audit::topics_that_change_while_it_starts", started),
 ];
 
 /// Small responses, so that a stop comes between them.
@@ -23,8 +25,15 @@ fn run(env: &TestEnv) {
     env.run("inventory --until-end").expect(0);
 }
 
+fn checked(document: &Value, name: &str) -> u64 {
+    let checks = document["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.and_then(|check| check["checked"].as_u64()).unwrap_or_else(|| panic!("{name}: {document}"))
+}
+
 fn stopped(env: &TestEnv) {
     run(env);
+    let bad = env.read(DEAD_LETTERS).len() as u64;
     // From this reply on the audit gets no further one.
     let stops = [1, 4, 8, 16, 24, 32, 42, 52];
     let judged = parallel(&stops, |_, stop| {
@@ -45,8 +54,16 @@ fn stopped(env: &TestEnv) {
         assert!(document["unproved"].to_string().contains("stopped"), "{stop}: {document:#}");
         let covered = document["covered"].as_array().expect("ranges").iter();
         let own = covered.filter(|range| range["topic"] == env.topic(ORDERS));
-        let offsets = |range: &serde_json::Value, name: &str| range[name].as_i64().expect("an offset");
-        Some(own.map(|range| offsets(range, "end") - offsets(range, "start")).sum::<i64>())
+        let offsets = |range: &Value, name: &str| range[name].as_i64().expect("an offset");
+        let covered = own.map(|range| offsets(range, "end") - offsets(range, "start")).sum::<i64>();
+        // Nothing counts as checked that was only read.
+        let [lines, sources, recomputed, letters] =
+            ["one-decision-per-line", "decisions-have-a-source", "decisions-recompute", "dead-letters-once"]
+                .map(|name| checked(&document, name));
+        assert_eq!((sources, recomputed), (lines, lines), "{stop}: {document:#}");
+        assert!(covered > 0 || lines == 0, "{stop}: {document:#}");
+        assert!(letters <= bad, "{stop}: {document:#}");
+        Some(covered)
     });
     let judged: Vec<i64> = judged.into_iter().collect();
     assert!(judged.iter().all(|offsets| *offsets < 8_000), "{judged:?}");
@@ -132,4 +149,34 @@ fn changed(env: &TestEnv) {
         assert!(run.stderr.contains(words), "{name}: {}", run.stderr);
         None
     });
+}
+
+fn started(env: &TestEnv) {
+    env.run("produce --count 50 --seed 4 --partitions 3").expect(0);
+    let run = change_at_start(env, |env| drop(env.run("inventory --until-end").expect(0))).expect(0);
+    assert_eq!(run.document()["verdict"], "clean", "{}", run.stdout);
+    assert_eq!(run.document()["orders"], 50, "{}", run.stdout);
+    let run = change_at_start(env, |env| {
+        env.delete_topic(LEDGER);
+        env.create_topic(LEDGER, 3, &[("cleanup.policy", "compact")]);
+    });
+    assert_eq!(run.code(), 7, "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("inventory-ledger was deleted and created again"), "{}", run.stderr);
+}
+
+/// Changes something after an audit has found the topics and before it asks for their offsets.
+fn change_at_start(env: &TestEnv, change: impl FnOnce(&TestEnv)) -> Run {
+    let proxy = Proxy::new(&env.broker);
+    // The group is asked for its members in between.
+    proxy.add(Rule::new(ApiKey::DescribeGroups, Action::Delay(std::time::Duration::from_secs(1))));
+    let mut running = env.through(&proxy.address()).start("audit --output json");
+    until("the topics were found", || {
+        assert!(!running.has_ended(), "the audit ended early");
+        (proxy.replies(ApiKey::DescribeGroups) >= 1).then_some(())
+    });
+    proxy.stall();
+    change(env);
+    proxy.clear();
+    proxy.resume();
+    running.end()
 }

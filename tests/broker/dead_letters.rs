@@ -6,13 +6,16 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::json;
 
 use super::Case;
-use super::invariants;
+use super::audit::violated;
+use super::audit_copy::{DEAD_LETTERS, Logs};
+use super::invariants::{self, TopicSnapshot};
 use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS};
 use super::support::{STEP_TIMEOUT, StoredRecord, TestEnv};
 
 pub const CASES: &[Case] = &[
     ("dead_letters::large_compressed_records_are_kept_whole", large_records),
     ("dead_letters::oversized_record_is_cut_with_size_and_digest", oversized),
+    ("dead_letters::kept_bytes_of_cut_values_are_audited", kept_bytes),
     ("dead_letters::original_headers_come_first", original_headers),
     ("dead_letters::size_error_names_the_topic", size_errors),
 ];
@@ -127,6 +130,35 @@ fn oversized(env: &TestEnv) {
     assert_eq!(dead_letter.headers[0], ("traceparent".to_owned(), Some(b"00-1".to_vec())));
     // A cut value is compared by its checksum.
     invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
+}
+
+/// The client's limit is so small that values are cut, the second one more than usual.
+fn kept_bytes(env: &TestEnv) {
+    env.create_topic("order-events", 1, &[]);
+    let (topic, zstd) = (env.topic("order-events"), producer(env, "zstd"));
+    put(&zstd, &topic, None, &repeated_noise(200_000, 1), OwnedHeaders::new());
+    env.run("inventory --until-end -X message.max.bytes=100000").expect(0);
+    put(&zstd, &topic, None, &repeated_noise(40_000, 1), OwnedHeaders::new());
+    env.run("inventory --until-end -X message.max.bytes=30000").expect(0);
+    let kept: Vec<usize> =
+        env.read(DEAD_LETTERS).iter().map(|letter| letter.value.as_deref().map_or(0, <[u8]>::len)).collect();
+    assert_eq!(kept, [65_536, 30_000 - 4_096]);
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
+    let good = Logs::read(env);
+    for (number, index) in [0, 1, 0, 1].into_iter().enumerate() {
+        let mut logs = good.clone();
+        let at = logs.places(DEAD_LETTERS)[index];
+        let value = &mut logs.at(at).value;
+        match number {
+            0 | 1 => value.as_mut().expect("a value")[25_000] ^= 1,
+            _ => *value = None,
+        }
+        let copy = logs.write(env.other(&format!("{number}")));
+        let run = copy.env.run("audit --output json").expect(3);
+        let truth = TopicSnapshot::of(&copy.env).violations().names();
+        assert_eq!(truth.into_iter().collect::<Vec<_>>(), ["dead-letters-once"]);
+        assert_eq!(violated(&run.document()).into_iter().collect::<Vec<_>>(), ["dead-letters-once"], "{}", run.stdout);
+    }
 }
 
 const REPEATED_NOISE: &str = "8612bdd04c7ef25db89c26c8c202e51118c7511f2bef39cfa2d28e9ee0e30b82";

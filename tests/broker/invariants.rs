@@ -179,6 +179,7 @@ impl TopicSnapshot {
                     _ => continue,
                 };
                 let position: Value = serde_json::from_slice(value).unwrap_or_default();
+                violations.require(is_as_written(&position), "committed-readers-agree", || position.to_string());
                 let own = records.iter().filter(|record| i64::from(record.partition) == number(&parts[3]));
                 let (count, digest) = read_between(own, &position);
                 violations.require(
@@ -204,9 +205,33 @@ pub fn latest(records: &[StoredRecord]) -> BTreeMap<&[u8], &[u8]> {
     latest
 }
 
-/// The position of a ledger; `null` without one.
+/// The position of a ledger; `null` without one, or if it has no position.
 fn position(ledger: &[StoredRecord]) -> Value {
-    latest(ledger).remove(POSITION).map_or(Value::Null, |value| serde_json::from_slice(value).unwrap_or_default())
+    let value = latest(ledger).remove(POSITION).unwrap_or_default();
+    let position: Value = serde_json::from_slice(value).unwrap_or_default();
+    if position["next_offset"].is_i64() && position["log_start"].is_i64() { position } else { Value::Null }
+}
+
+/// Whether a position record has no other fields than docs/reference/exactly-once.md says.
+pub fn is_as_written(position: &Value) -> bool {
+    const FIELDS: [&str; 12] = [
+        "next_offset",
+        "log_start",
+        "topic_id",
+        "group",
+        "epoch",
+        "settings",
+        "counts",
+        "holds",
+        "digest",
+        "until",
+        "started_over",
+        "previous",
+    ];
+    let is_known = |fields: &serde_json::Map<String, Value>| {
+        fields.iter().all(|(name, value)| FIELDS.contains(&name.as_str()) && !value.is_null())
+    };
+    position.as_object().is_some_and(is_known) && position["previous"].as_object().is_none_or(is_known)
 }
 
 /// Number and digest of the records in the range of a position.

@@ -9,6 +9,7 @@ use super::digest_marks::DigestMarks;
 use super::findings::{Finding, Findings, PrefixTopic};
 use super::log_record::LogRecord;
 use super::order_fold::LedgerState;
+use super::position_record::PositionRecord;
 use crate::audit::check::{Anomaly, Check};
 use crate::audit::document::shown_bytes;
 use crate::inventory::{OpeningStock, StockSettings};
@@ -19,12 +20,10 @@ use crate::state::{Digest, Position, PositionKey};
 #[derive(Debug, Clone, Default)]
 pub struct LedgerFold {
     items: BTreeMap<Box<[u8]>, ItemRecord>,
-    /// The position record and its offset.
-    position: Option<(Position, i64)>,
+    /// The last position record.
+    position: Option<PositionRecord>,
     /// The positions before it that the log still has, in the order of their offsets.
     older: Thinned,
-    /// Offset and error of a position record that cannot be read.
-    unreadable: Option<(i64, String)>,
 }
 
 /// Value and offset of an item's record.
@@ -95,16 +94,9 @@ impl LedgerFold {
         // Every record of `inventory` has a key.
         let Some(key) = record.key else { return };
         if PositionKey::decode(key) == Some(PositionKey::Ledger) {
-            self.unreadable = None;
             let before = self.position.take();
-            self.position = record.value.and_then(|value| match Position::decode(value) {
-                Ok(position) => Some((position, record.offset)),
-                Err(error) => {
-                    self.unreadable = Some((record.offset, error.to_string()));
-                    None
-                }
-            });
-            self.keep(before);
+            self.position = PositionRecord::read(&record);
+            self.keep(before.as_ref());
             return;
         }
         match (record.value, self.items.get_mut(key)) {
@@ -115,15 +107,16 @@ impl LedgerFold {
     }
 
     /// Keeps the position before the last one, if both are about the same records.
-    fn keep(&mut self, before: Option<(Position, i64)>) {
-        let continues = |(before, _): &(Position, i64), (now, _): &(Position, i64)| {
-            // An older version kept no digest.
-            before.counts.contains_key("records")
-                && (before.log_start, &before.topic_id) == (now.log_start, &now.topic_id)
+    fn keep(&mut self, before: Option<&PositionRecord>) {
+        let continues = |before: &Position, now: &Position| {
+            (before.log_start, &before.topic_id) == (now.log_start, &now.topic_id)
                 && before.next_offset < now.next_offset
         };
-        match before.zip(self.position.as_ref()) {
-            Some((before, now)) if continues(&before, now) => self.older.push(OrdersBefore::of(&before.0, before.1)),
+        let position = before.and_then(|before| Some((before.position()?, before.offset)));
+        match position.zip(self.position()) {
+            Some(((before, record), now)) if continues(before, now) => {
+                self.older.push(OrdersBefore::of(before, record));
+            }
             _ => self.older = Thinned::default(),
         }
     }
@@ -138,9 +131,9 @@ impl LedgerFold {
     /// It begins at the last position up to which all orders are the same.
     #[must_use]
     pub fn changed_orders(&self, marks: &DigestMarks) -> Option<ChangedOrders> {
-        let (position, record) = self.position.as_ref()?;
+        let (position, record) = (self.position()?, self.position.as_ref()?.offset);
         let digest = |end: i64| marks.between(position.log_start, end).map(|(digest, _)| digest);
-        let positions = self.older.kept.iter().copied().chain([OrdersBefore::of(position, *record)]);
+        let positions = self.older.kept.iter().copied().chain([OrdersBefore::of(position, record)]);
         let known: Vec<(OrdersBefore, Digest)> =
             positions.filter_map(|position| Some((position, digest(position.next_offset)?))).collect();
         let same = known.iter().rposition(|(position, now)| position.digest == *now);
@@ -155,26 +148,43 @@ impl LedgerFold {
         })
     }
 
-    /// The last position record.
+    /// The last position, if it can be read.
     #[must_use]
     pub fn position(&self) -> Option<&Position> {
-        self.position.as_ref().map(|(position, _)| position)
+        self.position.as_ref()?.position()
     }
 
-    /// The offset of the last position record.
+    /// The last position record.
     #[must_use]
-    pub fn position_offset(&self) -> Option<i64> {
-        self.position.as_ref().map(|(_, offset)| *offset)
+    pub const fn position_record(&self) -> Option<&PositionRecord> {
+        self.position.as_ref()
     }
 
-    /// Offset and error of a last position record that cannot be read.
+    /// The offset of the first record with stock.
     #[must_use]
-    pub fn unreadable(&self) -> Option<&(i64, String)> {
-        self.unreadable.as_ref()
+    pub fn first_item(&self) -> Option<i64> {
+        self.items.values().map(|(_, offset)| *offset).min()
+    }
+
+    /// The offset of the first record that is neither of an item nor a position.
+    #[must_use]
+    pub fn first_unknown(&self) -> Option<i64> {
+        let unknown = self.items.iter().filter(|(key, _)| serde_json::from_slice::<(String, String)>(key).is_err());
+        unknown.map(|(_, (_, offset))| *offset).min()
     }
 
     /// Compares the ledger with what it must hold at its position.
     pub fn compare(&self, partition: i32, expected: &LedgerState, settings: &StockSettings, findings: &mut Findings) {
+        // Unknown items come first: a record with an altered key is the evidence, not that another one is missing.
+        for (key, (actual, offset)) in self.items.iter().filter(|(key, _)| !expected.items.contains_key(*key)) {
+            findings.checked(Check::LedgerAgrees, 1);
+            findings.violated(Check::LedgerAgrees, || {
+                let summary = format!("the ledger has stock of {}, which no order names", item(key));
+                Finding::new(Anomaly::InventedWrite, summary)
+                    .values("nothing: no order names the item".to_owned(), shown_bytes(actual))
+                    .record("ledger", PrefixTopic::Ledger, partition, *offset)
+            });
+        }
         for (key, (value, restocked)) in &expected.items {
             findings.checked(Check::LedgerAgrees, 1);
             let shown = |bytes: &[u8]| shown_bytes(bytes);
@@ -213,15 +223,6 @@ impl LedgerFold {
                     ))
                 });
             }
-        }
-        for (key, (actual, offset)) in self.items.iter().filter(|(key, _)| !expected.items.contains_key(*key)) {
-            findings.checked(Check::LedgerAgrees, 1);
-            findings.violated(Check::LedgerAgrees, || {
-                let summary = format!("the ledger has stock of {}, which no order names", item(key));
-                Finding::new(Anomaly::InventedWrite, summary)
-                    .values("nothing: no order names the item".to_owned(), shown_bytes(actual))
-                    .record("ledger", PrefixTopic::Ledger, partition, *offset)
-            });
         }
     }
 }

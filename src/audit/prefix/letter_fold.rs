@@ -1,5 +1,6 @@
 //! Fold over the dead letters of one partition.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::chunk_sums::ChunkSums;
@@ -20,6 +21,8 @@ pub struct LetterFold {
     pub first: Option<i64>,
     /// The lowest and the highest offset of a record that a dead letter names.
     pub sources: Option<(i64, i64)>,
+    /// How many bytes are kept of values that were cut more than usual, by the offsets of their records.
+    pub short_values: BTreeMap<i64, usize>,
     /// Everything before it was read.
     pub position: i64,
 }
@@ -36,6 +39,7 @@ impl LetterFold {
             has_strays: false,
             first: None,
             sources: None,
+            short_values: BTreeMap::new(),
             position: start,
         }
     }
@@ -49,6 +53,7 @@ impl LetterFold {
             self.has_strays = true;
             return (None, content);
         };
+        self.short_values.extend(headers.short_value(record.value).map(|kept| (source, kept)));
         self.first.get_or_insert(source);
         let (lowest, highest) = self.sources.unwrap_or((source, source));
         self.sources = Some((lowest.min(source), highest.max(source)));

@@ -14,6 +14,7 @@ mod letter_fold;
 mod log_record;
 mod order_fold;
 mod plan;
+mod position_record;
 #[cfg(test)]
 mod tests;
 
@@ -25,5 +26,6 @@ pub use findings::{Finding, Findings, PrefixTopic};
 pub use ledger_fold::LedgerFold;
 pub use letter_fold::LetterFold;
 pub use log_record::LogRecord;
-pub use order_fold::{Expected, OrderCounts, OrderFold};
+pub use order_fold::{Expected, OrderCounts, OrderFold, Sizes};
 pub use plan::{PartitionFacts, PartitionPlan, check_position};
+pub use position_record::PositionRecord;

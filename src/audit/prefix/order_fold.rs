@@ -11,7 +11,7 @@ use super::digest_marks::DigestMarks;
 use super::hashes::{content_hash, identity_hash, spread};
 use super::log_record::LogRecord;
 use crate::domain::{Decision, DecisionSource, Order, OrderRecord, decode_order, encode_decision};
-use crate::inventory::{StockSettings, StockStore};
+use crate::inventory::{CUT_VALUE, StockSettings, StockStore};
 
 /// After how many orders the stock is committed. A commit keeps the list of changed items short.
 const COMMIT_EVERY: u32 = 1_024;
@@ -65,17 +65,17 @@ pub struct OrderFold {
     pub decisions: ChunkSums,
     /// Sums of the expected dead letters.
     pub dead_letters: ChunkSums,
-    /// Orders and order lines, packed as in [`OrderFold::orders_and_lines`].
+    /// Orders, bad records and order lines, packed as in [`Sizes`].
     sizes: ChunkSums,
     /// Digests of the records.
     pub marks: DigestMarks,
     counts: OrderCounts,
-    /// Counts of the required range.
-    pub required: OrderCounts,
     /// The state at the ledger's position, once it was reached.
     pub at_position: Option<LedgerState>,
     /// Units that restocks added, by the key of the ledger record.
     restocked: HashMap<Box<[u8]>, u64>,
+    /// How many bytes dead letters keep of values that were cut more than usual, where that is known.
+    pub short_values: BTreeMap<i64, usize>,
     /// Everything before it was read.
     pub position: i64,
 }
@@ -87,8 +87,6 @@ pub struct OrderCounts {
     pub records: u64,
     /// Orders.
     pub orders: u64,
-    /// Order lines.
-    pub lines: u64,
     /// Orders reserved, rejected and released; 0 if the stock is not recomputed.
     pub by_decision: [u64; 3],
     /// Bad records.
@@ -111,6 +109,31 @@ impl OrderCounts {
             ("dead_letters", self.dead_letters),
             ("skipped", self.skipped),
         ]
+    }
+}
+
+/// How much there is in a range of offsets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Orders.
+    pub orders: u64,
+    /// Order lines.
+    pub lines: u64,
+    /// Bad records.
+    pub dead_letters: u64,
+}
+
+impl Sizes {
+    /// The bits of each number: enough for the lines of any partition.
+    const BITS: u32 = 42;
+
+    const fn packed(self) -> u128 {
+        (self.orders as u128) << (2 * Self::BITS) | (self.dead_letters as u128) << Self::BITS | self.lines as u128
+    }
+
+    fn of(packed: u128) -> Self {
+        let field = |index: u32| u64::try_from(packed >> (index * Self::BITS) & ((1 << Self::BITS) - 1)).unwrap_or(0);
+        Self { orders: field(2), lines: field(0), dead_letters: field(1) }
     }
 }
 
@@ -142,9 +165,9 @@ impl OrderFold {
             sizes: ChunkSums::new(start, end),
             marks: DigestMarks::new(marks),
             counts: OrderCounts::default(),
-            required: OrderCounts::default(),
             at_position: None,
             restocked: HashMap::new(),
+            short_values: BTreeMap::new(),
             position: start,
             bounds,
         }
@@ -171,15 +194,14 @@ impl OrderFold {
             Ok(OrderRecord::Skipped) => self.counts.skipped += 1,
             Err(bad) => {
                 self.counts.dead_letters += 1;
+                self.sizes.add(record.offset, Sizes { dead_letters: 1, ..Sizes::default() }.packed());
                 if is_required {
-                    let content = source_hash(record, bad.reason.as_str());
+                    let kept = self.short_values.get(&record.offset).copied().unwrap_or(CUT_VALUE);
+                    let content = source_hash(record, bad.reason.as_str(), kept);
                     self.dead_letters.add(record.offset, spread(content, 0));
                     each(None, Some(Expected::DeadLetter { content }));
                 }
             }
-        }
-        if is_required {
-            self.required = self.counts;
         }
     }
 
@@ -191,8 +213,8 @@ impl OrderFold {
         each: &mut impl FnMut(Option<&str>, Option<Expected<'_>>),
     ) {
         self.counts.orders += 1;
-        self.counts.lines += order.lines.len() as u64;
-        self.sizes.add(record.offset, 1 << 64 | order.lines.len() as u128);
+        let lines = order.lines.len() as u64;
+        self.sizes.add(record.offset, Sizes { orders: 1, lines, dead_letters: 0 }.packed());
         let recomputes = self.bounds.settings.is_some();
         let source = DecisionSource { partition: self.bounds.partition, offset: record.offset };
         let (sums, json, restocked) = (&mut self.decisions, &mut self.json, &mut self.restocked);
@@ -237,12 +259,10 @@ impl OrderFold {
         self.position = self.position.max(position);
     }
 
-    /// How many orders and order lines there are in the chunks between two offsets.
+    /// What there is in the chunks between two offsets.
     #[must_use]
-    pub fn orders_and_lines(&self, between: &Range<i64>) -> (u64, u64) {
-        let total = self.sizes.total(between);
-        let half = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or(u64::MAX);
-        (half(total >> 64), half(total))
+    pub fn sizes(&self, between: &Range<i64>) -> Sizes {
+        Sizes::of(self.sizes.total(between))
     }
 
     /// The bounds.

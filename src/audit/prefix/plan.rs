@@ -93,6 +93,12 @@ impl PartitionPlan {
         let mut start = orders.start;
         let mut begins_at_start = position.is_some() || start == 0;
         if let Some(position) = position.filter(|_| has_sources) {
+            if position.next_offset > orders.end {
+                unproved.push(format!(
+                    "{topic}/{partition} ends at {}, but the ledger's position is {}: the ledger cannot be compared",
+                    orders.end, position.next_offset
+                ));
+            }
             if position.log_start < start {
                 settings = None;
                 begins_at_start = false;
@@ -134,24 +140,31 @@ pub fn check_position(facts: &PartitionFacts<'_>, later: Option<i64>, findings: 
     let PartitionFacts { partition, topic, group, committed, ledger, .. } = facts;
     let check = Check::PositionEqualsOffset;
     findings.checked(check, 1);
+    let record = ledger.position_record();
     let finding = |anomaly: Anomaly, summary: String| {
-        Finding::new(anomaly, summary).record("position", PrefixTopic::Ledger, *partition, ledger.position_offset())
+        let offset = record.map(|record| record.offset);
+        let finding = Finding::new(anomaly, summary).record("position", PrefixTopic::Ledger, *partition, offset);
+        // Perhaps it is what became of a later position.
+        finding.record("unknown record", PrefixTopic::Ledger, *partition, ledger.first_unknown())
     };
-    if let Some((offset, error)) = ledger.unreadable() {
+    if let Some(problem) = record.and_then(|record| record.problem()) {
         findings.violated(check, || {
-            let summary = format!("the position record of {topic}/{partition} cannot be read: {error}");
-            Finding::new(Anomaly::WrongValue, summary).expects("a position record").record(
-                "position",
-                PrefixTopic::Ledger,
-                *partition,
-                *offset,
-            )
+            let summary = format!("the position record of {topic}/{partition} {problem}");
+            finding(Anomaly::WrongValue, summary).expects("a position record as this version writes it")
         });
         return;
     }
     let inconsistent = |summary: String| finding(Anomaly::InconsistentOffset, summary);
     let (position, committed, later) = match (ledger.position(), *committed, later) {
-        (None, None, _) => return,
+        (None, None, _) => {
+            if let Some(offset) = ledger.first_item() {
+                findings.violated(check, || {
+                    let summary = format!("the ledger of {topic}/{partition} has stock, but no position");
+                    inconsistent(summary).record("ledger", PrefixTopic::Ledger, *partition, offset)
+                });
+            }
+            return;
+        }
         (None, Some(committed), _) => {
             findings.violated(check, || {
                 inconsistent(format!(
@@ -204,5 +217,71 @@ pub fn check_position(facts: &PartitionFacts<'_>, later: Option<i64>, findings: 
             )
             .values(format!("log_start {}", facts.orders.start), format!("log_start {}", position.log_start))
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::LogRecord;
+
+    fn facts(ledger: &LedgerFold, committed: Option<i64>) -> PartitionFacts<'_> {
+        PartitionFacts {
+            partition: 0,
+            topic: "order-events",
+            group: "g",
+            committed,
+            orders: 0..9,
+            decisions_start: 0,
+            is_compacted: false,
+            is_stuck: false,
+            topic_id: None,
+            ledger,
+            settings: Some(StockSettings::default()),
+        }
+    }
+
+    #[test]
+    fn stock_without_a_position_is_inconsistent() {
+        let mut ledger = LedgerFold::default();
+        for (has_item, violations) in [(false, 0), (true, 1)] {
+            if has_item {
+                let (key, value) = (Some(&b"[\"r\",\"i\"]"[..]), Some(&b"{}"[..]));
+                ledger.record(LogRecord { offset: 3, timestamp: None, key, value });
+            }
+            let mut findings = Findings::new(1);
+            check_position(&facts(&ledger, None), None, &mut findings);
+            let (check, found) = findings.by_check().next().expect("checked");
+            assert_eq!((check, found.checked, found.violations), (Check::PositionEqualsOffset, 1, violations as u64));
+            let places = found.first.iter().flat_map(|finding| &finding.records).map(|(.., offset)| *offset);
+            assert_eq!(places.collect::<Vec<_>>(), vec![3; violations]);
+        }
+    }
+
+    #[test]
+    fn a_ledger_beyond_the_end_of_the_orders_is_not_silently_left_out() {
+        let settings = StockSettings::default().to_value();
+        let mut position = serde_json::json!({ "next_offset": 9, "log_start": 0, "group": "g", "settings": settings });
+        let mut plan = |next_offset: i64| {
+            position["next_offset"] = next_offset.into();
+            let value = position.to_string();
+            let mut ledger = LedgerFold::default();
+            let key = Some(&b"[\"@position\"]"[..]);
+            ledger.record(LogRecord { offset: 5, timestamp: None, key, value: Some(value.as_bytes()) });
+            PartitionPlan::of(&facts(&ledger, Some(4)))
+        };
+        let at_the_end = plan(9);
+        assert_eq!((at_the_end.unproved, at_the_end.orders.ledger_position), (vec![], Some(9)));
+        let beyond = plan(10);
+        assert_eq!(
+            (beyond.unproved, beyond.orders.ledger_position),
+            (
+                vec![
+                    "order-events/0 ends at 9, but the ledger's position is 10: the ledger cannot be compared"
+                        .to_owned()
+                ],
+                None
+            )
+        );
     }
 }

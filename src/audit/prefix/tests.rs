@@ -159,6 +159,8 @@ fn judge(logs: &Logs) -> Findings {
         });
     }
     orders.reached(count(logs.orders.len()));
+    let Sizes { lines, dead_letters, .. } = orders.sizes(&(0..logs.committed));
+    assert_eq!(lines + dead_letters, entries.len() as u64);
     for (offset, record) in (0..).zip(&logs.decisions) {
         let actual = decisions.record(log_record(offset, record));
         entries.extend(decision_entry(PARTITION, offset, actual));
@@ -336,6 +338,24 @@ proptest! {
         damaged.committed += 1;
         let found = violated(&judge(&damaged));
         prop_assert_eq!(found, BTreeSet::from(["one-decision-per-line", "position-equals-offset"]));
+    }
+
+    #[test]
+    fn an_altered_key_of_the_ledger_is_named(logs in any_logs(), at: prop::sample::Index, byte: prop::sample::Index) {
+        let at = at.index(logs.ledger.len());
+        let mut damaged = logs;
+        let key = damaged.ledger[at].0.as_mut().expect("a key");
+        let byte = byte.index(key.len());
+        key[byte] ^= 1;
+        // A record of another item is replaced by a later one.
+        let key = damaged.ledger[at].0.as_ref();
+        prop_assume!(damaged.ledger.iter().filter(|(other, _)| other.as_ref() == key).count() == 1);
+        let findings = judge(&damaged);
+        prop_assert!(!violated(&findings).is_empty());
+        let first = findings.by_check().filter_map(|(_, found)| found.first.first());
+        let place = (PrefixTopic::Ledger, PARTITION, count(at));
+        let mut records = first.flat_map(|finding| &finding.records).map(|(_, topic, of, offset)| (*topic, *of, *offset));
+        prop_assert!(records.any(|record| record == place));
     }
 
     #[test]

@@ -40,7 +40,9 @@ pub fn run(context: &Context, settings: &AuditSettings) -> Outcome {
         document.judge();
     }
     if document.unproved.is_empty() && document.uncommitted > 0 && document.covered_orders() == 0 {
-        document.unproved.push("the group has committed none of what is there: nothing is claimed to be done".to_owned());
+        document
+            .unproved
+            .push("the group has committed none of what is there: nothing is claimed to be done".to_owned());
         document.judge();
     }
     if let Some(html) = html {

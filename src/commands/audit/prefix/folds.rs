@@ -5,13 +5,13 @@ use std::ops::Range;
 
 use crate::audit::{
     Actual, DeadLetterHeaders, DecisionFold, Entry, Expected, LedgerFold, LetterFold, LogRecord, OrderFold, Place,
-    Side, SkippedRecord, decision_entry, expected_entry, letter_entry,
+    PositionRecord, Side, SkippedRecord, decision_entry, expected_entry, letter_entry,
 };
 use crate::commands::audit::scan_folds::RangeFold;
 use crate::exit::Failure;
 use crate::external_sort::ExternalSorter;
 use crate::kafka::ScanRecord;
-use crate::state::{Position, PositionKey};
+use crate::state::PositionKey;
 
 fn log_record<'a>(record: &ScanRecord<'a>) -> LogRecord<'a> {
     let ScanRecord { offset, timestamp, key, value, .. } = *record;
@@ -22,8 +22,8 @@ fn log_record<'a>(record: &ScanRecord<'a>) -> LogRecord<'a> {
 #[derive(Debug)]
 pub(super) enum ChangelogFold {
     Ledger(Box<LedgerFold>),
-    /// The last position record of each analytics group and source partition, with its offset.
-    State(BTreeMap<(String, String, i32), (Position, i64)>),
+    /// The last position record of each analytics group and source partition.
+    State(BTreeMap<(String, String, i32), PositionRecord>),
 }
 
 impl RangeFold<()> for ChangelogFold {
@@ -35,10 +35,8 @@ impl RangeFold<()> for ChangelogFold {
                 else {
                     return Ok(());
                 };
-                // A position that this version cannot read proves nothing.
-                let position = record.value.and_then(|value| Position::decode(value).ok());
-                match position {
-                    Some(position) => drop(positions.insert((group, topic, partition), (position, record.offset))),
+                match PositionRecord::read(&log_record(record)) {
+                    Some(position) => drop(positions.insert((group, topic, partition), position)),
                     None => drop(positions.remove(&(group, topic, partition))),
                 }
             }
@@ -56,6 +54,8 @@ pub(super) struct Collected {
     pub decisions: Vec<Range<i64>>,
     /// Ranges of source offsets whose dead letters differ.
     pub dead_letters: Vec<Range<i64>>,
+    /// How many bytes dead letters keep of values that were cut more than usual, by the offsets of their records.
+    pub short_values: BTreeMap<i64, usize>,
     /// The offsets that need decisions and dead letters: what belongs to others is collected, too.
     pub required: Range<i64>,
     /// Records among the decisions that were skipped.

@@ -8,6 +8,7 @@ mod result;
 mod topics;
 mod witnesses;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use self::folds::{ChangelogFold, PrefixFold};
@@ -17,7 +18,7 @@ use super::scan_folds::{Scanned, scan_folds};
 use super::watched_scan::{LOOK_AGAIN, Watch};
 use crate::audit::{
     AuditDocument, DecisionFold, Findings, LedgerFold, LetterFold, OrderFold, PartitionFacts, PartitionPlan,
-    PrefixTopic, check_position,
+    PositionRecord, PrefixTopic, check_position,
 };
 use crate::clock::{self, Deadline};
 use crate::commands::Context;
@@ -32,18 +33,20 @@ use crate::state::{Position, is_another_topic};
 /// Memory for the ids of orders, by which repeated ones are counted.
 const ORDER_IDS: u64 = 32_000_000;
 
+/// The topics that `inventory` writes to.
+const OUTPUTS: [PrefixTopic; 3] = [PrefixTopic::Ledger, PrefixTopic::Decisions, PrefixTopic::DeadLetters];
+
 /// How long the end of a log may be behind what was read of it. A follower fetches at least twice a second.
 const LATE_END: Duration = Duration::from_secs(1);
 
-/// A position record of an analytics group.
-struct ReaderPosition {
+/// What an analytics group has read of a partition.
+struct Reader {
     pub group: String,
-    /// Source topic and partition.
     pub topic: String,
     pub partition: i32,
-    pub position: Position,
-    /// Partition and offset of the record.
-    pub record: (i32, i64),
+    /// The partition of `analytics-state` with its position record.
+    pub state_partition: i32,
+    pub record: PositionRecord,
 }
 
 /// What is known before the orders and the outputs are read.
@@ -60,8 +63,9 @@ struct Frozen<'a> {
     pub decisions: TopicOffsets,
     pub dead_letters: TopicOffsets,
     pub ledger_offsets: TopicOffsets,
+    pub state_offsets: TopicOffsets,
     pub ledgers: Vec<LedgerFold>,
-    pub readers: Vec<ReaderPosition>,
+    pub readers: Vec<Reader>,
     /// The settings that most ledgers have.
     pub stock: Option<StockSettings>,
 }
@@ -90,10 +94,25 @@ impl Frozen<'_> {
         [PrefixTopic::Orders, PrefixTopic::Decisions].into_iter().find(|topic| self.topics.name(*topic) == name)
     }
 
+    /// The offsets of the partition that a group has read; `None` without such a partition.
+    pub fn log_of(&self, reader: &Reader) -> Option<Range<i64>> {
+        let log = match self.source(&reader.topic)? {
+            PrefixTopic::Orders => &self.orders,
+            _ => &self.decisions,
+        };
+        let index = usize::try_from(reader.partition).ok()?;
+        Some(*log.starts.get(index)?..*log.ends.get(index)?)
+    }
+
+    /// Whether records that a group has read are gone, or the whole topic, which was created again since.
+    pub fn is_gone(&self, reader: &Reader, position: &Position) -> bool {
+        self.source(&reader.topic).is_some_and(|topic| self.is_recreated(topic, position))
+            || self.log_of(reader).is_some_and(|log| position.log_start < log.start)
+    }
+
     /// Whether a position is one in a topic that was deleted and created again since.
-    pub fn was_recreated(&self, topic: &str, position: &Position) -> bool {
-        let now = self.source(topic).and_then(|topic| self.topics.id(topic));
-        is_another_topic(position.topic_id.as_ref(), now.as_ref())
+    fn is_recreated(&self, topic: PrefixTopic, position: &Position) -> bool {
+        is_another_topic(position.topic_id.as_ref(), self.topics.id(topic).as_ref())
     }
 
     /// The topics that are read.
@@ -102,6 +121,9 @@ impl Frozen<'_> {
             self.topics.watched(PrefixTopic::Orders, &self.orders),
             self.topics.watched(PrefixTopic::Decisions, &self.decisions),
             self.topics.watched(PrefixTopic::DeadLetters, &self.dead_letters),
+            // Their records were read before, but perhaps not those of the topics that were found.
+            self.topics.watched(PrefixTopic::Ledger, &self.ledger_offsets),
+            self.topics.watched(PrefixTopic::State, &self.state_offsets),
         ];
         Watch::new(self.context, &self.inspector, topics.into_iter().flatten().collect())
     }
@@ -113,33 +135,32 @@ impl Frozen<'_> {
         while self.has_late_end() && !late.has_passed() {
             self.context.shutdown.check()?;
             clock::pause(LOOK_AGAIN);
-            self.orders = self.topics.offsets(&self.inspector, PrefixTopic::Orders, EndOffset::LastStable)?;
+            // Each is frozen before what its records refer to.
             let decisions = self.topics.offsets(&self.inspector, PrefixTopic::Decisions, EndOffset::LastStable)?;
-            self.decisions.ends = decisions.ends;
+            self.decisions.extend(&decisions);
+            let orders = self.topics.offsets(&self.inspector, PrefixTopic::Orders, EndOffset::LastStable)?;
+            self.orders.extend(&orders);
         }
         Ok(())
     }
 
     fn has_late_end(&self) -> bool {
         let orders = &self.orders.ends;
-        let of_group = self
-            .committed
-            .iter()
-            .zip(orders)
-            .any(|(committed, end)| committed.is_some_and(|committed| committed > *end));
-        let is_behind = |ReaderPosition { topic, partition, position, .. }: &ReaderPosition| {
-            let ends = match self.source(topic) {
-                Some(PrefixTopic::Orders) => orders,
-                Some(_) => &self.decisions.ends,
-                None => return false,
-            };
-            let end = usize::try_from(*partition).ok().and_then(|index| ends.get(index));
-            end.is_some_and(|end| position.next_offset > *end) && !self.was_recreated(topic, position)
+        let reached = |(ledger, committed): (&LedgerFold, &Option<i64>)| {
+            let position = ledger.position().filter(|position| !self.is_recreated(PrefixTopic::Orders, position));
+            position.map(|position| position.next_offset).max(*committed)
+        };
+        let reached = self.ledgers.iter().zip(&self.committed).map(reached);
+        let of_group = reached.zip(orders).any(|(reached, end)| reached > Some(*end));
+        let is_behind = |reader: &Reader| {
+            let (log, position) = (self.log_of(reader), reader.record.position());
+            let behind = log.zip(position).filter(|(log, position)| position.next_offset > log.end);
+            behind.is_some_and(|(_, position)| !self.is_gone(reader, position))
         };
         of_group || self.readers.iter().any(is_behind)
     }
 
-    pub fn partitions(&self) -> std::ops::Range<usize> {
+    pub fn partitions(&self) -> Range<usize> {
         0..self.committed.len()
     }
 
@@ -155,7 +176,7 @@ impl Frozen<'_> {
         let name = self.topics.name(topic);
         let is_own = |of: &i32| usize::try_from(*of).is_ok_and(|of| of == partition);
         let readers = self.readers.iter().filter(|reader| reader.topic == name && is_own(&reader.partition));
-        let mut positions: Vec<&Position> = readers.map(|reader| &reader.position).collect();
+        let mut positions: Vec<&Position> = readers.filter_map(|reader| reader.record.position()).collect();
         let (mut ends, mut older) = (&self.decisions, None);
         if topic == PrefixTopic::Orders {
             let ledger = &self.ledgers[partition];
@@ -201,10 +222,13 @@ pub(super) fn audit(
     }
     let mut readings = Readings::of(folds);
     result::compare(&frozen, &plans, &mut readings, was_stopped, &mut findings);
-    let repeated = evidence::repeated(of_threads)?;
+    let repeated_orders = match evidence::repeated(of_threads, &context.shutdown) {
+        Err(failure) if failure.code.is_stop() => 0,
+        repeated => repeated?,
+    };
     let evidence = evidence::collect(&frozen, &plans, &readings, &later, was_stopped)?;
     let document = result::document(&frozen, &plans, &readings, findings, evidence, was_stopped)?;
-    Ok(AuditDocument { live: is_live, repeated_orders: repeated, uncommitted: frozen.uncommitted(), ..document })
+    Ok(AuditDocument { live: is_live, repeated_orders, uncommitted: frozen.uncommitted(), ..document })
 }
 
 /// The group's offsets after the outputs were read, if these are still the same topics.
@@ -223,6 +247,23 @@ fn was_stopped(result: Result<(), Failure>) -> Result<bool, Failure> {
     }
 }
 
+/// The topics, and the group's offsets after they were found.
+struct GroupOffsets {
+    topics: PrefixTopics,
+    is_live: bool,
+    committed: Vec<Option<i64>>,
+}
+
+impl GroupOffsets {
+    fn find(context: &Context, inspector: &Inspector, group: &str) -> Result<Self, Failure> {
+        let topics = PrefixTopics::find(context, inspector)?;
+        let is_live = !inspector.group_members(group)?.members.is_empty();
+        let orders = topics.all(PrefixTopic::Orders);
+        let committed = inspector.committed(&orders, &mut |text| context.console.note(text))?;
+        Ok(Self { topics, is_live, committed })
+    }
+}
+
 /// Reads the group's offsets, then freezes the ends of the outputs, then reads the changelogs.
 fn freeze<'a>(
     context: &'a Context,
@@ -232,35 +273,37 @@ fn freeze<'a>(
 ) -> Result<Frozen<'a>, Failure> {
     let group = context.common.names.inventory_group(group);
     let inspector = Inspector::open(&context.common.connection, &group, &context.shutdown)?.describe_only();
-    let topics = PrefixTopics::find(context, &inspector)?;
-    let is_live = !inspector.group_members(&group)?.members.is_empty();
-    let mut note = |text: &str| context.console.note(text);
-    let committed = inspector.committed(&topics.all(PrefixTopic::Orders), &mut note)?;
+    let mut found = GroupOffsets::find(context, &inspector, &group)?;
+    if found.committed.iter().any(Option::is_some) && OUTPUTS.iter().any(|topic| !found.topics.exists(*topic)) {
+        // The first members of the group may have created the outputs between the two requests. They do so before they
+        // commit.
+        found = GroupOffsets::find(context, &inspector, &group)?;
+    }
+    let GroupOffsets { topics, is_live, committed } = found;
     // Each is frozen before what its records refer to, so that a position never exceeds the records that are read.
-    let state = topics.offsets(&inspector, PrefixTopic::State, EndOffset::LastStable)?;
-    let outputs = [PrefixTopic::Ledger, PrefixTopic::Decisions, PrefixTopic::DeadLetters];
+    let state_offsets = topics.offsets(&inspector, PrefixTopic::State, EndOffset::LastStable)?;
     let [ledger_offsets, decisions, dead_letters] =
-        topics.output_offsets(context, &inspector, outputs, is_live, findings)?;
+        topics.output_offsets(context, &inspector, OUTPUTS, is_live, findings)?;
     let orders = topics.offsets(&inspector, PrefixTopic::Orders, EndOffset::LastStable)?;
 
     let mut ranges = topics.ranges(PrefixTopic::Ledger, &ledger_offsets);
     let mut folds: Vec<ChangelogFold> = ranges.iter().map(|_| ChangelogFold::Ledger(Box::default())).collect();
-    ranges.extend(topics.ranges(PrefixTopic::State, &state));
+    ranges.extend(topics.ranges(PrefixTopic::State, &state_offsets));
     folds.resize_with(ranges.len(), || ChangelogFold::State(std::collections::BTreeMap::new()));
-    let watched = [(PrefixTopic::Ledger, &ledger_offsets), (PrefixTopic::State, &state)];
+    let watched = [(PrefixTopic::Ledger, &ledger_offsets), (PrefixTopic::State, &state_offsets)];
     let watched = watched.into_iter().filter_map(|(topic, offsets)| topics.watched(topic, offsets));
     let watch = Watch::new(context, &inspector, watched.collect());
     let Scanned { folds, result, .. } = scan_folds(&watch, &group, &ranges, folds, || (), "changelog records read");
     result?;
     let (mut ledgers, mut readers) = (Vec::new(), Vec::new());
-    for (range, fold) in ranges.iter().zip(folds) {
+    for (fold, range) in folds.into_iter().zip(ranges) {
         match fold {
             ChangelogFold::Ledger(ledger) => ledgers.push(*ledger),
             ChangelogFold::State(positions) => {
-                readers.extend(positions.into_iter().map(|((group, topic, partition), (position, offset))| {
-                    let record = (range.topic_partition.partition, offset);
-                    ReaderPosition { group, topic, partition, position, record }
-                }));
+                let state_partition = range.topic_partition.partition;
+                let reader =
+                    |((group, topic, partition), record)| Reader { group, topic, partition, state_partition, record };
+                readers.extend(positions.into_iter().map(reader));
             }
         }
     }
@@ -277,6 +320,7 @@ fn freeze<'a>(
         decisions,
         dead_letters,
         ledger_offsets,
+        state_offsets,
         ledgers,
         readers,
         stock,

@@ -2,12 +2,13 @@
 
 use super::evidence::Evidence;
 use super::readings::Readings;
-use super::{Frozen, ReaderPosition, witnesses};
+use super::{Frozen, Reader, witnesses};
 use crate::audit::{
     Anomaly, AuditDocument, Check, Claims, CoveredRange, Finding, Findings, PartitionPlan, PrefixTopic, Subject,
     Witness,
 };
 use crate::exit::Failure;
+use crate::printable::printable;
 use crate::units::grouped;
 
 /// Compares position records, counts, digests and the ledger with what was read, and adds what the folds found.
@@ -24,39 +25,24 @@ pub(super) fn compare(
             continue;
         }
         findings.append(decisions.take_findings());
-        findings.checked(Check::DecisionsHaveASource, decisions.decisions);
-        if plan.decisions.settings.is_some() {
-            findings.checked(Check::DecisionsRecompute, decisions.decisions);
-        }
-        findings.checked(Check::DeadLettersOnce, orders.required.dead_letters);
-        let Some(position) = frozen.ledgers[partition].position() else { continue };
+        let Some(record) = frozen.ledgers[partition].position_record() else { continue };
+        let Some(position) = record.position() else { continue };
         let number = plan.orders.partition;
-        let record = frozen.ledgers[partition].position_offset();
         if let (Some(expected), Some(settings)) = (&orders.at_position, &plan.orders.settings) {
             frozen.ledgers[partition].compare(number, expected, settings, findings);
             findings.checked(Check::CountsAgree, 1);
-            let differing = expected
-                .counts
-                .named()
-                .into_iter()
-                // An older version kept fewer counts and no sizes.
-                .filter_map(|(name, count)| Some((name, count, *position.counts.get(name)?)))
-                .chain(
-                    expected.holds.iter().filter_map(|(name, size)| Some((*name, *size, *position.holds.get(*name)?))),
-                )
-                .find(|(_, count, kept)| count != kept);
+            let counts = expected.counts.named().map(|(name, count)| (name, count, position.counts.get(name)));
+            let holds = expected.holds.iter().map(|(name, size)| (*name, *size, position.holds.get(*name)));
+            let differing = counts.into_iter().chain(holds).find(|(_, count, kept)| *kept != Some(count));
             if let Some((name, count, kept)) = differing {
                 findings.violated(Check::CountsAgree, || {
                     Finding::new(Anomaly::WrongValue, format!("the count of {name} in partition {number} is another"))
-                        .values(format!("{name} {count}"), format!("{name} {kept}"))
-                        .record("position", PrefixTopic::Ledger, number, record)
+                        .values(format!("{name} {count}"), kept.map(|kept| format!("{name} {kept}")))
+                        .record("position", PrefixTopic::Ledger, number, record.offset)
                 });
             }
         }
-        if let Some((digest, _)) = orders.marks.between(position.log_start, position.next_offset)
-            && position.counts.contains_key("records")
-        {
-            // An older version kept no digest.
+        if let Some((digest, _)) = orders.marks.between(position.log_start, position.next_offset) {
             findings.checked(Check::RecordsUnchanged, 1);
             if digest != position.digest {
                 let Some(changed) = frozen.ledgers[partition].changed_orders(&orders.marks) else { continue };
@@ -80,41 +66,54 @@ pub(super) fn compare(
 
 /// Compares what analytics groups have read with what is there now.
 fn compare_readers(frozen: &Frozen<'_>, readings: &Readings, findings: &mut Findings) {
-    for ReaderPosition { group, topic, partition, position, record } in &frozen.readers {
-        let Ok(index) = usize::try_from(*partition) else { continue };
-        let (marks, ends) = match frozen.source(topic) {
-            Some(PrefixTopic::Orders) => (readings.orders.get(index).map(|fold| &fold.marks), &frozen.orders.ends),
-            Some(_) => (readings.decisions.get(index).map(|fold| &fold.marks), &frozen.decisions.ends),
-            None => continue,
-        };
-        if frozen.was_recreated(topic, position) || frozen.topics.compacted().any(|compacted| compacted == topic) {
+    let check = Check::CommittedReadersAgree;
+    for reader in &frozen.readers {
+        let Some(source) = frozen.source(&reader.topic) else { continue };
+        let log = frozen.log_of(reader);
+        let is_gone = |position| frozen.is_gone(reader, position);
+        if reader.record.position().is_some_and(is_gone) || frozen.topics.compacted().any(|name| name == reader.topic) {
             continue;
         }
-        let Some((marks, &log_end)) = marks.zip(ends.get(index)) else { continue };
+        findings.checked(check, 1);
+        let (group, topic, partition) = (printable(&reader.group), &reader.topic, reader.partition);
+        let finding = |anomaly: Anomaly, summary: String| {
+            let state = reader.state_partition;
+            Finding::new(anomaly, summary).record("position", PrefixTopic::State, state, reader.record.offset)
+        };
+        let position = match (reader.record.position(), reader.record.problem()) {
+            (Some(position), None) => position,
+            (_, problem) => {
+                findings.violated(check, || {
+                    let problem = problem.unwrap_or_default();
+                    let summary = format!("the position record of group {group} for {topic}/{partition} {problem}");
+                    finding(Anomaly::WrongValue, summary).expects("a position record as this version writes it")
+                });
+                continue;
+            }
+        };
         let (start, end) = (position.log_start, position.next_offset);
-        if end > log_end {
+        if let Some(log) = log.filter(|log| end > log.end) {
             // The position was read before the end of the log.
-            findings.checked(Check::CommittedReadersAgree, 1);
-            findings.violated(Check::CommittedReadersAgree, || {
+            findings.violated(check, || {
                 let summary = format!("group {group} has read {topic}/{partition} beyond its end");
-                Finding::new(Anomaly::AbortedRead, summary)
-                    .values(format!("records up to offset {end}"), format!("the log ends at {log_end}"))
-                    .record("position", PrefixTopic::State, record.0, record.1)
+                finding(Anomaly::AbortedRead, summary)
+                    .values(format!("records up to offset {end}"), format!("the log ends at {}", log.end))
             });
             continue;
         }
-        let Some((digest, records)) = marks.between(start, end) else { continue };
-        findings.checked(Check::CommittedReadersAgree, 1);
-        let Some(&counted) = position.counts.get("records") else { continue };
-        if digest != position.digest || records != counted {
-            findings.violated(Check::CommittedReadersAgree, || {
+        let read = usize::try_from(partition).ok().and_then(|index| match source {
+            PrefixTopic::Orders => readings.orders.get(index)?.marks.between(start, end),
+            _ => readings.decisions.get(index)?.marks.between(start, end),
+        });
+        let counted = position.counts.get("records");
+        if read.is_none_or(|(digest, records)| digest != position.digest || Some(&records) != counted) {
+            findings.violated(check, || {
                 let summary = format!("group {group} has read other records {start} to {end} of {topic}/{partition}");
-                Finding::new(Anomaly::AbortedRead, summary)
-                    .values(
-                        format!("{counted} records with digest {}", position.digest),
-                        format!("{records} records with digest {digest}"),
-                    )
-                    .record("position", PrefixTopic::State, record.0, record.1)
+                let records = |count: Option<&u64>| count.map_or("no count of".to_owned(), u64::to_string);
+                finding(Anomaly::AbortedRead, summary).values(
+                    format!("{} records with digest {}", records(counted), position.digest),
+                    read.map(|(digest, count)| format!("{count} records with digest {digest}")),
+                )
             });
         }
     }
@@ -132,16 +131,16 @@ pub(super) fn document(
     let mut document = AuditDocument::new(Subject::Prefix);
     document.group = Some(frozen.group.clone());
     for (orders, claims) in readings.orders.iter().zip(&evidence.claims) {
-        // After a stop, or if decisions are gone, only the orders count whose decisions were read.
-        let (orders, lines) = match claims {
-            Some(claims) if claims.decided == orders.bounds().required => {
-                (orders.required.orders, orders.required.lines)
-            }
-            Some(claims) => orders.orders_and_lines(&claims.decided),
-            None => (0, 0),
-        };
-        document.orders += orders;
-        findings.checked(Check::OneDecisionPerLine, lines);
+        // After a stop, or if outputs are gone, only the orders count whose outputs were compared.
+        let Some(claims) = claims else { continue };
+        let decided = orders.sizes(&claims.decided);
+        document.orders += decided.orders;
+        findings.checked(Check::OneDecisionPerLine, decided.lines);
+        findings.checked(Check::DecisionsHaveASource, decided.lines);
+        if orders.bounds().settings.is_some() {
+            findings.checked(Check::DecisionsRecompute, decided.lines);
+        }
+        findings.checked(Check::DeadLettersOnce, orders.sizes(&claims.dead_letters).dead_letters);
     }
     document.decisions = readings.decisions.iter().map(|fold| fold.decisions).sum();
     document.unproved.extend(unproved(frozen, plans, was_stopped));
@@ -152,7 +151,8 @@ pub(super) fn document(
     for (check, found) in findings.by_check() {
         let own: Vec<Witness> = witnesses.by_ref().take(found.first.len()).collect();
         let Some(result) = document.check(check) else { continue };
-        (result.checked, result.violations) = (found.checked, found.violations);
+        // A decision without an order is a violation, but belongs to no line that was compared.
+        (result.checked, result.violations) = (found.checked.max(found.violations), found.violations);
         for witness in own {
             result.witness(witness, frozen.settings.witnesses);
         }
@@ -184,17 +184,12 @@ fn unproved(frozen: &Frozen<'_>, plans: &[PartitionPlan], was_stopped: bool) -> 
             grouped(*start)
         ));
     }
-    let gone = |ReaderPosition { topic, partition, position, .. }: &ReaderPosition| {
-        let starts = match frozen.source(topic)? {
-            PrefixTopic::Orders => &frozen.orders.starts,
-            _ => &frozen.decisions.starts,
-        };
-        let start = *starts.get(usize::try_from(*partition).ok()?)?;
-        (position.log_start < start || frozen.was_recreated(topic, position)).then(|| format!("{topic}/{partition}"))
-    };
-    let gone: Vec<String> = frozen.readers.iter().filter_map(gone).collect();
-    if let Some(first) = gone.first() {
-        unproved.push(format!("records of {first} that an analytics group has counted are gone"));
+    let gone = frozen.readers.iter().find(|reader| {
+        let is_gone = |position| frozen.is_gone(reader, position);
+        frozen.source(&reader.topic).is_some() && reader.record.position().is_some_and(is_gone)
+    });
+    if let Some(Reader { topic, partition, .. }) = gone {
+        unproved.push(format!("records of {topic}/{partition} that an analytics group has counted are gone"));
     }
     unproved
 }

@@ -48,6 +48,13 @@ pub(super) struct TopicOffsets {
 
 impl TopicOffsets {
     const EMPTY: Self = Self { starts: Vec::new(), ends: Vec::new(), stuck: Vec::new() };
+
+    /// Moves the ends to those that were read again. A broker that answers with a lower one does not know the end yet.
+    pub fn extend(&mut self, later: &Self) {
+        for (end, later) in self.ends.iter_mut().zip(&later.ends) {
+            *end = (*end).max(*later);
+        }
+    }
 }
 
 impl PrefixTopics {
@@ -160,12 +167,7 @@ impl PrefixTopics {
         let all: Vec<TopicPartition> = existing.flat_map(|topic| self.all(*topic)).collect();
         let ends = inspector.ends(&all, EndOffset::HighWatermark)?;
         findings.checked(check, if is_live { 0 } else { all.len() as u64 });
-        let is_stable = match inspector.wait_stable(&all, &ends, &mut |text| context.console.note(text)) {
-            Ok(()) => true,
-            // Open for more than a minute.
-            Err(error) if error.is_open_transaction() => false,
-            Err(error) => return Err(error.into()),
-        };
+        let is_stable = inspector.become_stable(&all, &ends, &mut |text| context.console.note(text))?;
         let mut found = [const { TopicOffsets::EMPTY }; COUNT];
         for (topic, offsets) in outputs.into_iter().zip(&mut found) {
             *offsets = self.offsets(inspector, topic, EndOffset::LastStable)?;
@@ -194,5 +196,18 @@ impl PrefixTopics {
             }
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_that_was_seen_is_kept() {
+        let offsets = |ends: [i64; 2]| TopicOffsets { starts: vec![1, 1], ends: ends.to_vec(), stuck: vec![1] };
+        let mut first = offsets([5, 9]);
+        first.extend(&TopicOffsets { starts: vec![4, 4], ..offsets([7, 8]) });
+        assert_eq!((first.starts, first.ends, first.stuck), (vec![1, 1], vec![7, 9], vec![1]));
     }
 }

@@ -114,7 +114,7 @@ fn hanging_case(_: &support::TestEnv) {
 fn main() {
     let mut arguments = Arguments::from_args();
     // Most cases wait for session timeouts, transaction timeouts or restarts. A Kafka needs more of the machine.
-    let concurrency = if brokers::named().is_some() { 4 } else { 7 };
+    let concurrency = if brokers::named().is_some() { 4 } else { 8 };
     arguments.test_threads = arguments.test_threads.or(Some(concurrency));
     let mut cases: Vec<Case> = [
         CASES,

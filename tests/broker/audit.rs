@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::Case;
 use super::audit_copy::{DECISIONS, Logs};
-use super::audit_damages::{DECISION_DAMAGES, Damage};
+use super::audit_damages::{DECISION_DAMAGES, Damage, damage};
 use super::audit_damages_state::{
     DEAD_LETTER_DAMAGES, LEDGER_DAMAGES, OFFSET_DAMAGES, OPEN_TRANSACTIONS, ORDER_DAMAGES, READER_DAMAGES,
 };
@@ -118,6 +118,20 @@ fn problem(env: &TestEnv, good: &Logs, number: usize, damage: &Damage) -> Option
     })
 }
 
+/// The ledger of a run with other orders. Nothing else is changed.
+const ANOTHER_LEDGER: Damage = damage(
+    "ledger of another run",
+    "position-equals-offset counts-agree ledger-agrees records-unchanged stock-balances",
+    |_| {},
+);
+
+fn with_another_ledger(env: &TestEnv, good: &Logs) -> Logs {
+    let source = env.other("another");
+    source.run("produce --count 30 --seed 8 --partitions 2 --restaurants 4 --items 3").expect(0);
+    source.run("inventory --until-end --opening-stock 10 --restock-every 1m").expect(0);
+    good.with_ledger_of(Logs::read(&source))
+}
+
 fn damages(env: &TestEnv) {
     let tables = [DECISION_DAMAGES, OFFSET_DAMAGES, LEDGER_DAMAGES, ORDER_DAMAGES, DEAD_LETTER_DAMAGES, READER_DAMAGES];
     let mut chosen = tables.concat();
@@ -129,7 +143,8 @@ fn damages(env: &TestEnv) {
     // These wait, so they are the first.
     chosen.splice(0..0, OPEN_TRANSACTIONS.iter().copied());
     let good = good(env);
-    let problems = parallel(&chosen, |number, damage| problem(env, good, number, damage));
+    let mut problems = parallel(&chosen, |number, damage| problem(env, good, number, damage));
+    problems.extend(problem(env, &with_another_ledger(env, good), chosen.len(), &ANOTHER_LEDGER));
     assert!(problems.is_empty(), "{} of {} damages:\n{}", problems.len(), chosen.len(), problems.join("\n\n"));
 }
 

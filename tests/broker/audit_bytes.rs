@@ -103,6 +103,7 @@ fn altered_bytes(env: &TestEnv) {
     assert!(problems.is_empty(), "{} of {}: {problems:#?}", problems.len(), places.len());
     assert!(found.contains(&Ok(Named::Range)), "the user is in a range");
     let ranges = found.iter().filter(|found| **found == Ok(Named::Range)).count();
+    assert!(4 * ranges <= places.len(), "{ranges} of {} are named by a range of records only", places.len());
     eprintln!("{} altered bytes in {orders} orders: {ranges} are named by a range of records only", places.len());
 }
 

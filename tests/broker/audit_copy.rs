@@ -81,6 +81,14 @@ impl Logs {
         }
     }
 
+    /// These topics with the ledger of another run.
+    pub fn with_ledger_of(&self, mut other: Self) -> Self {
+        other.rename(&self.prefix);
+        let mut logs = self.clone();
+        logs.spans.insert(LEDGER, other.spans.remove(LEDGER).expect("a ledger"));
+        logs
+    }
+
     /// Writes the topics under the prefix of `to`.
     pub fn write(mut self, to: TestEnv) -> Copy {
         self.rename(&to.prefix);

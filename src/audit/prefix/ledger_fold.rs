@@ -211,7 +211,7 @@ impl LedgerFold {
             };
             if actual != value {
                 findings.violated(Check::LedgerAgrees, || {
-                    finding(format!("the ledger has another stock of {}", item(key)))
+                    finding(format!("the stock of {} in the ledger differs", item(key)))
                 });
             }
             findings.checked(Check::StockBalances, 1);

@@ -55,7 +55,7 @@ pub(super) fn collect<'a>(
     match judged {
         None => {
             evidence.unproved.push(format!(
-                "stopped before the differences were compared: outputs of these partitions are not what they must be: {}",
+                "stopped before the differences were compared: the outputs of these partitions differ from the recomputed ones: {}",
                 partitions(|_| true)
             ));
             let unfinished = evidence.claims.iter_mut().zip(&suspicious).filter(|(_, collected)| collected.is_some());
@@ -67,7 +67,7 @@ pub(super) fn collect<'a>(
             let partitions = partitions(|collected| collected.short_values.is_empty());
             if !partitions.is_empty() {
                 evidence.unproved.push(format!(
-                    "outputs of these partitions are not what they must be, but no record was found that differs: {partitions}"
+                    "the outputs of these partitions differ from the recomputed ones, but no record was found that does: {partitions}"
                 ));
             }
         }

@@ -36,7 +36,7 @@ pub(super) fn compare(
             let differing = counts.into_iter().chain(holds).find(|(_, count, kept)| *kept != Some(count));
             if let Some((name, count, kept)) = differing {
                 findings.violated(Check::CountsAgree, || {
-                    Finding::new(Anomaly::WrongValue, format!("the count of {name} in partition {number} is another"))
+                    Finding::new(Anomaly::WrongValue, format!("the count of {name} in partition {number} differs"))
                         .values(format!("{name} {count}"), kept.map(|kept| format!("{name} {kept}")))
                         .record("position", PrefixTopic::Ledger, number, record.offset)
                 });

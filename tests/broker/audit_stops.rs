@@ -70,8 +70,8 @@ fn stopped(env: &TestEnv) {
         Some(covered)
     });
     assert!(judged.len() >= 5, "{} audits were stopped", judged.len());
-    assert!(judged.iter().all(|offsets| *offsets < 8_000), "{judged:?}");
-    assert!(judged.iter().any(|offsets| *offsets > 0), "{judged:?}");
+    // A late stop may come when all orders and decisions were read, and dead letters were not.
+    assert!(judged.iter().any(|offsets| (1..8_000).contains(offsets)), "{judged:?}");
 }
 
 /// The last reply of its kind comes after everything was read, and never arrives.

@@ -25,20 +25,18 @@ impl Cut {
             return Err(Failure::new(Code::Usage, message).hint("name the topic that the service writes its events to"));
         }
         topic_set::require(context, inspector, &[Topic::Orders.to(&[Operation::Read])])?;
-        let find = |topic: &str| {
-            let missing = || Failure::new(Code::Refused, format!("topic {topic} does not exist"));
-            FrozenTopic::find(context, inspector, topic)?.ok_or_else(missing)
-        };
-        let orders = find(&orders)?;
-        let events = find(decisions).or_else(|failure| {
+        let missing = |topic: &str| Failure::new(Code::Refused, format!("topic {topic} does not exist"));
+        let orders = FrozenTopic::find(context, inspector, &orders)?.ok_or_else(|| missing(&orders))?;
+        let Some(events) = FrozenTopic::find(context, inspector, decisions)? else {
             let topics = inspector.topics()?;
             let found = behind_a_prefix(decisions, topics.iter().map(|(topic, _)| topic.as_str()));
-            Err(match found {
-                Some(found) => failure.hint(format!("--decisions needs the full name; {found} exists")),
-                None => failure
-                    .hint("run the service first; --decisions needs the full name of the topic that it writes to"),
-            })
-        })?;
+            return Err(missing(decisions).hint(match found {
+                Some(found) => format!("--decisions needs the full name; {found} exists"),
+                None => {
+                    "run the service first; --decisions needs the full name of the topic that it writes to".to_owned()
+                }
+            }));
+        };
         Ok(Self { orders, events })
     }
 

@@ -25,6 +25,17 @@ pub struct OffsetRange {
 }
 
 impl OffsetRange {
+    /// The ranges of partitions between these offsets, in their order. A range whose end is before its start is empty.
+    #[must_use]
+    pub fn between(partitions: Vec<TopicPartition>, starts: &[i64], ends: &[i64]) -> Vec<Self> {
+        let bounds = starts.iter().zip(ends);
+        let range = |(topic_partition, (&start, &end)): (_, (&i64, &i64))| {
+            let end = end.max(start);
+            Self { topic_partition, start, end }
+        };
+        partitions.into_iter().zip(bounds).map(range).collect()
+    }
+
     /// The number of offsets, with markers and gaps.
     #[must_use]
     pub fn offsets(&self) -> u64 {

@@ -57,6 +57,13 @@ pub fn violated(document: &Value) -> BTreeSet<String> {
     found.map(|check| check["name"].as_str().expect("a name").to_owned()).collect()
 }
 
+/// How many things a check has compared.
+pub fn checked(document: &Value, name: &str) -> u64 {
+    let checks = document["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == name);
+    check.and_then(|check| check["checked"].as_u64()).unwrap_or_else(|| panic!("{name}: {document}"))
+}
+
 /// Evidence that does not say what was expected or seen, or that has no record.
 fn poor_evidence(document: &Value) -> Option<String> {
     let checks = document["checks"].as_array().expect("checks").iter();

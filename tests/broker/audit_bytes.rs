@@ -11,6 +11,7 @@ use super::Case;
 use super::audit::{parallel, violated};
 use super::audit_copy::{DEAD_LETTERS, DECISIONS, LEDGER, ORDERS};
 use super::invariants::{POSITION, TopicSnapshot};
+use super::inventory_kills::Random;
 use super::proxy::{Action, AlteredByte, Corruption, CorruptionKind, Proxy, Rule};
 use super::support::{StoredRecord, TestEnv};
 
@@ -23,27 +24,15 @@ struct Place {
     byte: AlteredByte,
 }
 
-/// `SplitMix64`
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        usize::try_from((mixed ^ (mixed >> 31)) % bound as u64).expect("small")
-    }
-}
-
 /// A random byte of a key or value.
 fn place(random: &mut Random, topic: &'static str, records: &[StoredRecord]) -> Place {
     loop {
-        let record = &records[random.below(records.len())];
+        let record = &records[random.index(records.len())];
         let is_key = random.below(8) == 0;
         let part = if is_key { &record.key } else { &record.value };
         let length = part.as_ref().map_or(0, Vec::len);
         if length > 0 {
-            let byte = AlteredByte { is_key, index: random.below(length), bits: 1 << random.below(8) };
+            let byte = AlteredByte { is_key, index: random.index(length), bits: 1 << random.below(8) };
             return Place { topic, record: record.clone(), byte };
         }
     }
@@ -70,7 +59,7 @@ fn number_of(variable: &str, default: usize) -> usize {
 fn altered_bytes(env: &TestEnv) {
     let orders = number_of("FOODSTREAM_AUDIT_ORDERS", 600);
     let places = number_of("FOODSTREAM_AUDIT_PLACES", 16);
-    let mut random = Random(u64::try_from(number_of("FOODSTREAM_TEST_SEED", 1)).expect("small"));
+    let mut random = Random::seeded_or(|| 1);
     env.run(&format!("produce --count {orders} --seed 9 --poison-rate 1% --duplicate-rate 1%")).expect(0);
     // Several transactions: a range of orders is that of one of them.
     env.run("inventory --until-end --commit-interval 40ms --throttle 2000/s").expect(0);

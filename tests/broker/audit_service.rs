@@ -8,6 +8,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::Case;
+use super::audit::checked;
 use super::audit_chain::{begin, transactional};
 use super::group_member::GroupMember;
 use super::proxy::{Action, Proxy, Rule};
@@ -122,12 +123,6 @@ fn violated(document: &Value) -> Vec<(String, u64, String)> {
         (text(&check["name"]), check["violations"].as_u64().expect("a count"), text(&check["first"]["anomaly"]))
     };
     checks.iter().filter(|check| check["violations"] != 0).map(of).collect()
-}
-
-fn checked(document: &Value, name: &str) -> u64 {
-    let checks = document["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == name);
-    check.and_then(|check| check["checked"].as_u64()).unwrap_or_else(|| panic!("{name}: {document}"))
 }
 
 fn first<'a>(document: &'a Value, name: &str) -> &'a Value {

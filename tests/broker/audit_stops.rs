@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::Case;
-use super::audit::{parallel, violated};
+use super::audit::{checked, parallel, violated};
 use super::audit_copy::{DEAD_LETTERS, DECISIONS, LEDGER, ORDERS};
 use super::proxy::{Action, BlackHole, Proxy, Rule};
 use super::support::{Run, TestEnv, until};
@@ -23,12 +23,6 @@ const SMALL: &str = "audit --output json -X max.partition.fetch.bytes=20000";
 fn run(env: &TestEnv) {
     env.run("produce --count 8000 --seed 4 --partitions 3 --poison-rate 2%").expect(0);
     env.run("inventory --until-end").expect(0);
-}
-
-fn checked(document: &Value, name: &str) -> u64 {
-    let checks = document["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == name);
-    check.and_then(|check| check["checked"].as_u64()).unwrap_or_else(|| panic!("{name}: {document}"))
 }
 
 fn stopped(env: &TestEnv) {

@@ -29,7 +29,7 @@ pub const RESTOCK_MILLIS: i64 = 3_600_000;
 const ORDERS: &str = "order-events";
 
 /// `SplitMix64`; prints its seed when the test fails.
-struct Random {
+pub struct Random {
     seed: u64,
     state: u64,
 }
@@ -40,12 +40,21 @@ impl Random {
             let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
             u64::from(now.subsec_nanos())
         };
-        let seed = std::env::var("FOODSTREAM_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(drawn);
+        Self::seeded_or(drawn)
+    }
+
+    /// With the seed `FOODSTREAM_TEST_SEED`, or with another one.
+    pub fn seeded_or(seed: impl FnOnce() -> u64) -> Self {
+        let named = std::env::var("FOODSTREAM_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = named.unwrap_or_else(seed);
         Self { seed, state: seed }
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn index(&mut self, length: usize) -> usize {
+        usize::try_from(self.below(length as u64)).expect("small")
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.state ^ (self.state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -61,7 +70,7 @@ impl Random {
 impl Drop for Random {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("repeat these kills with FOODSTREAM_TEST_SEED={}", self.seed);
+            eprintln!("repeat it with FOODSTREAM_TEST_SEED={}", self.seed);
         }
     }
 }
@@ -84,7 +93,7 @@ fn killed(env: &TestEnv) {
     // Half of the processes have an instance id, in random order.
     let mut named: Vec<bool> = (0..20).map(|index| index % 2 == 0).collect();
     for index in (1..named.len()).rev() {
-        let other = usize::try_from(random.below(index as u64 + 1)).expect("small");
+        let other = random.index(index + 1);
         named.swap(index, other);
     }
     let args = format!("inventory {SHORT_TIMEOUTS} --throttle 3000/s");

@@ -102,13 +102,7 @@ impl FrozenTopic {
     }
 
     pub fn ranges(&self) -> Vec<OffsetRange> {
-        let bounds = self.starts.iter().zip(&self.ends);
-        let range = |(source, (start, end)): (&TopicPartition, (&i64, &i64))| OffsetRange {
-            topic_partition: source.clone(),
-            start: *start,
-            end: *end,
-        };
-        self.partitions.iter().zip(bounds).map(range).collect()
+        OffsetRange::between(self.partitions.clone(), &self.starts, &self.ends)
     }
 
     /// The number of offsets to read.
@@ -118,9 +112,7 @@ impl FrozenTopic {
 
     /// The number of offsets that the group has not committed.
     pub fn uncommitted(&self) -> u64 {
-        let bounds = self.starts.iter().zip(&self.ends).zip(&self.required);
-        let left = bounds.map(|((start, end), required)| end - required.unwrap_or(0).max(*start));
-        left.map(|offsets| u64::try_from(offsets).unwrap_or(0)).sum()
+        uncommitted(&self.starts, &self.ends, &self.required)
     }
 
     /// Whether these positions are the ends.
@@ -176,6 +168,13 @@ impl FrozenTopic {
 /// How many offsets are between these positions of each partition.
 pub(super) fn offsets_between(starts: &[i64], positions: &[i64]) -> u64 {
     positions.iter().zip(starts).map(|(position, start)| u64::try_from(position - start).unwrap_or(0)).sum()
+}
+
+/// How many offsets a group has not committed, of its committed offset of each partition.
+pub(super) fn uncommitted(starts: &[i64], ends: &[i64], committed: &[Option<i64>]) -> u64 {
+    let bounds = starts.iter().zip(ends).zip(committed);
+    let left = bounds.map(|((start, end), committed)| end - committed.unwrap_or(0).max(*start));
+    left.map(|offsets| u64::try_from(offsets).unwrap_or(0)).sum()
 }
 
 /// `orders/0 and 2 partitions more`

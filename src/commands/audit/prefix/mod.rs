@@ -14,6 +14,7 @@ use std::time::Duration;
 use self::folds::{ChangelogFold, PrefixFold};
 use self::readings::Readings;
 use self::topics::{PrefixTopics, TopicOffsets};
+use super::frozen_topic::uncommitted;
 use super::scan_folds::{Scanned, scan_folds};
 use super::watched_scan::{LOOK_AGAIN, Watch};
 use crate::audit::{
@@ -164,13 +165,6 @@ impl Frozen<'_> {
         0..self.committed.len()
     }
 
-    /// The number of offsets of the orders that the group had not committed.
-    fn uncommitted(&self) -> u64 {
-        let bounds = self.orders.starts.iter().zip(&self.orders.ends).zip(&self.committed);
-        let left = bounds.map(|((start, end), committed)| end - committed.unwrap_or(0).max(*start));
-        left.map(|offsets| u64::try_from(offsets).unwrap_or(0)).sum()
-    }
-
     /// The offsets of a topic's partition at which digests are compared.
     fn marks(&self, topic: PrefixTopic, partition: usize) -> Vec<i64> {
         let name = self.topics.name(topic);
@@ -228,7 +222,8 @@ pub(super) fn audit(
     };
     let evidence = evidence::collect(&frozen, &plans, &readings, &later, was_stopped)?;
     let document = result::document(&frozen, &plans, &readings, findings, evidence, was_stopped)?;
-    Ok(AuditDocument { live: is_live, repeated_orders, uncommitted: frozen.uncommitted(), ..document })
+    let uncommitted = uncommitted(&frozen.orders.starts, &frozen.orders.ends, &frozen.committed);
+    Ok(AuditDocument { live: is_live, repeated_orders, uncommitted, ..document })
 }
 
 /// The group's offsets after the outputs were read, if these are still the same topics.

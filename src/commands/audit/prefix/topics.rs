@@ -138,13 +138,7 @@ impl PrefixTopics {
 
     /// The ranges to read of a topic.
     pub fn ranges(&self, topic: PrefixTopic, offsets: &TopicOffsets) -> Vec<OffsetRange> {
-        let bounds = offsets.starts.iter().zip(&offsets.ends);
-        let range = |(topic_partition, (start, end)): (TopicPartition, (&i64, &i64))| OffsetRange {
-            topic_partition,
-            start: *start,
-            end: (*end).max(*start),
-        };
-        self.all(topic).into_iter().zip(bounds).map(range).collect()
+        OffsetRange::between(self.all(topic), &offsets.starts, &offsets.ends)
     }
 
     /// The offsets up to which these outputs are read, in their order: their last stable offsets, once the transactions

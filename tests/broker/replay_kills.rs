@@ -10,6 +10,8 @@ use super::Case;
 use super::groups::{
     GROUP, OffsetWatch, SHORT_TIMEOUTS, assert_offsets_match_positions, offsets, positions, produce_and_decide,
 };
+use super::invariants;
+use super::inventory_kills::{OPENING_STOCK, RESTOCK_MILLIS};
 use super::replay_log::{HOUR, Writer, assert_positions_match_log, now, rfc3339};
 use super::support::{TestEnv, until};
 
@@ -40,6 +42,8 @@ fn killed(env: &TestEnv) {
         }
     }
     assert!(rewound >= 4, "only {rewound} kills hit a rewound group");
+    // What a group has read of the range that it reads again is judged, too.
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
     // Three compare again, two are undone.
     let last: Vec<_> = GROUPS
         .iter()
@@ -61,6 +65,7 @@ fn killed(env: &TestEnv) {
         assert_offsets_match_positions(env, group);
         assert_eq!(env.document(&format!("analytics --until-end --group {group}")), metrics);
     }
+    invariants::check(env, OPENING_STOCK, RESTOCK_MILLIS);
 }
 
 /// Every other replay is killed after the rewind is visible, the others at different times of the whole run.
